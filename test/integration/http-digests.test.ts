@@ -295,7 +295,8 @@ describe('repairing a secondary', () => {
     });
     const port = await freePort();
     const transport = new ScriptedTransport();
-    const again = () => secondaryPart(secondary.site, readConsumerConfiguration({ 'netty-consumer': { 'listening-port': port } }));
+    const configuration = readConsumerConfiguration({ 'netty-consumer': { 'listening-port': port } });
+    const again = () => secondaryPart(secondary.site, () => configuration);
     await secondary.site.play({ role: 'secondary', consumer: new Consumer({ store: secondary.store, transport }), again });
     const link = transport.connect(
       'a',

@@ -6,9 +6,9 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** An authority of one's own; made in milliseconds, for elliptic curves. */
-export async function makeAuthority(): Promise<Certificate> {
-  const { cert, private: key } = await generate([{ name: 'commonName', value: 'an authority' }], {
+/** An authority of one's own; made in milliseconds, for elliptic curves. Two in one file need two names. */
+export async function makeAuthority(name = 'an authority'): Promise<Certificate> {
+  const { cert, private: key } = await generate([{ name: 'commonName', value: name }], {
     keyType: 'ec',
     algorithm: 'sha256',
     extensions: [

@@ -60,6 +60,20 @@ export function bearerTokens(options: BearerOptions): BearerTokens | undefined {
   return options.token === undefined && options.tokens === undefined ? undefined : new BearerTokens(options);
 }
 
+/**
+ * The same of a site that may get other tokens while it runs. `options` is asked at each call, so that a token counts
+ * from the next question on that it is there.
+ */
+export function presentTokens(options: BearerOptions): () => BearerTokens | undefined {
+  let { token, tokens } = options;
+  let known = bearerTokens(options);
+  return () => {
+    if (options.token === token && options.tokens === tokens) return known;
+    ({ token, tokens } = options);
+    return (known = bearerTokens(options));
+  };
+}
+
 /** What is wrong with a bearer who lacks a right. */
 export function lacksRight({ name, rights }: Bearer, right: AccessRight): string {
   const has = rights.map(each => JSON.stringify(each)).join(', ');

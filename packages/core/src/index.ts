@@ -1,5 +1,14 @@
 export { formatAddress, isLoopback } from './addresses.ts';
-export { type AccessToken, type Bearer, BearerTokens, bearerTokens, type AccessRight, lacksRight, RIGHTS } from './bearer.ts';
+export {
+  type AccessToken,
+  type Bearer,
+  BearerTokens,
+  bearerTokens,
+  type AccessRight,
+  lacksRight,
+  presentTokens,
+  RIGHTS,
+} from './bearer.ts';
 export { BoundedReports } from './bounded-reports.ts';
 export { emptyDigest } from './tree/digest.ts';
 export type { MarkNote } from './frames/body.ts';

@@ -60,6 +60,8 @@ export type {
 export { parseWhen } from '@evertree/history';
 export type { PeerState, PeerStatus, Producer, ProducerEvents } from '@evertree/producer';
 export type { ConsumerFile, ProducerFile } from './configuration/sections.ts';
+export type { ConfigurationProblem } from './configuration/problem.ts';
+export type { Reload } from './configuration/running.ts';
 export type { Restored, RestoreForecast } from '@evertree/archive';
 export { restore, type RestoreSiteOptions } from './archive/restoring.ts';
 export type { ArchiveFinding, ArchiveVerification, RestorableSpan, Rotation, VerificationLevel, VerifiedLine } from '@evertree/archive';

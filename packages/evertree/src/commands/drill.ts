@@ -7,7 +7,7 @@ import { durationMs } from '../configuration/fields.ts';
 import { optional } from '../optional.ts';
 import { directoryArgument, seedArgument } from './arguments.ts';
 import { exitStatusOf, FAILED, UsageError } from './exit-status.ts';
-import { onStopSignals } from './signals.ts';
+import { onSignals } from './signals.ts';
 import {
   commandClock,
   type IdentityOptions,
@@ -70,7 +70,7 @@ Examples:
 async function drill(target: string, options: DrillCommand): Promise<void> {
   if (options.keep && options.every !== undefined) throw new UsageError('--keep would fill the disk with --every; leave one of them out');
   const stop = new AbortController();
-  using _ = onStopSignals(() => stop.abort());
+  using _ = onSignals({ stop: () => stop.abort() });
   let isFirst = true;
   do {
     const began = commandClock.monotonic();

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { checkHttpPort, directoryArgument, portArgument } from './arguments.ts';
-import { onStopSignals } from './signals.ts';
+import { onSignals } from './signals.ts';
 
 interface PairCommandOptions {
   readonly data: string;
@@ -24,10 +24,7 @@ export function addPair(program: Command): void {
       for (const port of [options.http, options.http + 1]) checkHttpPort(port);
       const { Pair } = await import('../pair/pair.ts');
       const pair = new Pair({ ...options, program: programName() });
-      const signals = onStopSignals(
-        () => pair.stop(),
-        () => pair.kill(),
-      );
+      const signals = onSignals({ stop: () => pair.stop(), force: () => pair.kill() });
       try {
         await pair.run();
       } finally {

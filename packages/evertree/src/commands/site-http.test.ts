@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
 import { joinRoles } from '../configuration/joining.ts';
-import type { RoleConfigurations } from '../site/site.ts';
+import type { RoleConfigurations } from '../configuration/configuration.ts';
 import { reachableAddress, withAdvertised } from './site-http.ts';
 
 const producer = (host: string) => readPrimaryConfiguration({ 'netty-connection': { 'consumer-address': host, 'consumer-port': 1 } });

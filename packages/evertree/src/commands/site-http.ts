@@ -1,9 +1,14 @@
 import { formatAddress, isLoopback } from '@evertree/core';
-import type { ConsumerConfiguration, ProducerConfiguration, SiteConfiguration } from '../configuration/configuration.ts';
+import type {
+  ConsumerConfiguration,
+  ProducerConfiguration,
+  RoleConfigurations,
+  SiteConfiguration,
+} from '../configuration/configuration.ts';
 import type { SiteSections } from '../configuration/joining.ts';
 import { type ConfigurationProblem, configurationError } from '../configuration/problem.ts';
 import { optional } from '../optional.ts';
-import type { RoleConfigurations, Site } from '../site/site.ts';
+import type { Site } from '../site/site.ts';
 import { VERSION } from '../version.ts';
 import type { HostAndPort } from './arguments.ts';
 
@@ -48,7 +53,7 @@ export async function startListening(
   stack: AsyncDisposableStack,
   site: Site,
   address: HostAndPort | 'off',
-  { http, limits }: SiteSections,
+  { limits }: SiteSections,
 ): Promise<void> {
   if (address === 'off') return;
   const { report } = site.store;
@@ -57,9 +62,16 @@ export async function startListening(
     site,
     address: address.host,
     port: address.port,
-    ...optional('token', http.token),
-    ...optional('tokens', http.tokens),
-    tls: tlsAt(address, http),
+    // HTTP asks for them again at each request and connection: they change with a reload.
+    get token() {
+      return site.http.token;
+    },
+    get tokens() {
+      return site.http.tokens;
+    },
+    get tls() {
+      return tlsAt(address, site.http);
+    },
     limits: { ...optional('bodyBytes', limits.httpBodyBytes), ...optional('readyLagMs', limits.readyLagMs) },
     version: VERSION,
     report,

@@ -1,21 +1,22 @@
 import { hostname } from 'node:os';
 import { basename, resolve } from 'node:path';
-import { type Reporter, type Role, formatPosition } from '@evertree/core';
+import { type Reporter, type Role, formatPosition, isEvertreeError } from '@evertree/core';
 import { checkArchivePlace } from '../archive/opening.ts';
+import type { RoleConfigurations } from '../configuration/configuration.ts';
 import { joinRoles } from '../configuration/joining.ts';
 import { collect, readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
 import { openLog } from '../logs/logger.ts';
 import type { LogFormat, LogLevel } from '../logs/options.ts';
 import { optional } from '../optional.ts';
-import { openUnstarted } from '../site/store.ts';
+import { type ReadConfigurations, openUnstarted } from '../site/store.ts';
 import { checkWires } from '../site/wire.ts';
 import { checkOptions } from '../site/options.ts';
-import type { RoleConfigurations, Site } from '../site/site.ts';
+import type { Site } from '../site/site.ts';
 import { VERSION } from '../version.ts';
 import type { HostAndPort } from './arguments.ts';
 import { UsageError } from './exit-status.ts';
 import { restoreBeforeStart, type RestoredStartOptions } from './restored-start.ts';
-import { onStopSignals } from './signals.ts';
+import { onSignals } from './signals.ts';
 import { tellWhileOpening } from './opening-notice.ts';
 import { checkHttpAddress, checkHttpPort, loadHttp, reachableAddress, startListening, withAdvertised } from './site-http.ts';
 
@@ -40,11 +41,7 @@ const STOP_LIMIT_MS = 30_000;
 /** Checks everything, starts, waits for a signal, and stops in order. */
 export async function runSite(role: Role, options: SiteOptions): Promise<void> {
   const configurations = readConfigurations(role, options);
-  const settings = joinRoles(Object.values(configurations));
-  const source = Object.values(configurations)
-    .map(configuration => configuration.source)
-    .join(', ');
-  checkHttpAddress(source, settings, options.http);
+  const settings = joinRoles([configurations.primary, configurations.standby].filter(configuration => configuration !== undefined));
   checkHttpPort(configurations.standby, options.http);
   const advertised = settings.http.advertised ?? reachableAddress(options.http, settings, configurations);
   const log = openLog({ level: options.logLevel, format: options.log });
@@ -52,10 +49,14 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
   // The site may fail while it still starts. Nobody awaits `ended` yet, so the rejection is handled here and met again
   // later.
   ended.catch(() => undefined);
-  const signals = onStopSignals(reason => {
-    const message = `stops in order, because of ${reason}; a second signal ends it at once, and what was durable stays`;
-    log.report({ level: 'info', event: 'stopping', message, details: { reason } });
-    stop();
+  const reloads = new Reloads();
+  const signals = onSignals({
+    stop: reason => {
+      const message = `stops in order, because of ${reason}; a second signal ends it at once, and what was durable stays`;
+      log.report({ level: 'info', event: 'stopping', message, details: { reason } });
+      stop();
+    },
+    reload: () => reloads.ask(),
   });
   try {
     // Opening the site checks these, too. A restore comes before it, and would leave its directory.
@@ -64,7 +65,8 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
     await restoreBeforeStart(options, log.report);
     if (options.http !== 'off') void loadHttp();
     await using stack = new AsyncDisposableStack();
-    const site = stack.use(await openTold(role, options, withAdvertised(configurations, advertised), log.report));
+    const read = () => withAdvertised(readConfigurations(role, options), advertised);
+    const site = stack.use(await openTold(role, options, { configurations: withAdvertised(configurations, advertised), read }, log.report));
     stack.use(site.on('failed', fail));
     await site.start();
     await startListening(stack, site, options.http, settings);
@@ -74,6 +76,7 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
       message: `${site.name} is a ${site.role} at ${formatPosition(site.store.position)}`,
       details: { version: VERSION, data: options.data, stream: site.store.stream },
     });
+    reloads.begin(site);
     try {
       await ended;
     } finally {
@@ -88,18 +91,51 @@ export async function runSite(role: Role, options: SiteOptions): Promise<void> {
   }
 }
 
-/** Reads the files of both roles, so that everything that is wrong with them is told at once. */
-function readConfigurations(role: Role, { config, standbyConfig = [] }: SiteOptions): RoleConfigurations {
+/** What SIGHUP asks for: one that comes while the site starts is for the end of that. */
+class Reloads {
+  #site: Site | undefined;
+  #isDue = false;
+
+  ask(): void {
+    this.#isDue = true;
+    this.#reload();
+  }
+
+  begin(site: Site): void {
+    this.#site = site;
+    this.#reload();
+  }
+
+  #reload(): void {
+    if (this.#site === undefined || !this.#isDue) return;
+    this.#isDue = false;
+    try {
+      this.#site.reload();
+    } catch (error) {
+      // The site has told what is wrong with its files, and goes on.
+      if (!isEvertreeError(error, 'CONFIGURATION_INVALID')) throw error;
+    }
+  }
+}
+
+/**
+ * Reads the files of both roles, so that everything that is wrong with them is told at once.
+ * @throws EvertreeError CONFIGURATION_INVALID, also where HTTP would be open to others without a token
+ */
+function readConfigurations(role: Role, { config, standbyConfig = [], http }: SiteOptions): RoleConfigurations {
   const [primary, secondary] = role === 'primary' ? [config, standbyConfig] : [standbyConfig, config];
   const secondaryFile = onlyOne(secondary, role === 'primary' ? '--standby-config' : '--config');
   const readers: (() => RoleConfigurations)[] = [];
   if (primary.length > 0) readers.push(() => ({ primary: readPrimaryConfiguration(primary) }));
   if (secondaryFile !== undefined) readers.push(() => ({ standby: readConsumerConfiguration(secondaryFile) }));
-  return Object.assign({}, ...collect(readers)) as RoleConfigurations;
+  const configurations = Object.assign({}, ...collect(readers)) as RoleConfigurations;
+  const read = [configurations.primary, configurations.standby].filter(configuration => configuration !== undefined);
+  checkHttpAddress(read.map(({ source }) => source).join(', '), joinRoles(read), http);
+  return configurations;
 }
 
 /** As openSiteOf, and tells while it takes long. */
-async function openTold(role: Role, options: SiteOptions, configurations: RoleConfigurations, report: Reporter): Promise<Site> {
+async function openTold(role: Role, options: SiteOptions, configurations: ReadConfigurations, report: Reporter): Promise<Site> {
   using _ = tellWhileOpening(options.data, report);
   return await openSiteOf(role, options, configurations, report);
 }
@@ -107,12 +143,12 @@ async function openTold(role: Role, options: SiteOptions, configurations: RoleCo
 function openSiteOf(
   role: Role,
   { data, site, promote = false }: SiteOptions,
-  configurations: RoleConfigurations,
+  configurations: ReadConfigurations,
   log: Reporter,
 ): Promise<Site> {
   const options = checkOptions({ data, role, ...optional('site', site), defaultSite: defaultSite(data), log }, 'openStore');
   // A secondary without the other role's file has to follow, whatever its directory was.
-  const changesRole = role === 'primary' ? promote : configurations.primary === undefined;
+  const changesRole = role === 'primary' ? promote : configurations.configurations.primary === undefined;
   return openUnstarted({ ...options, changesRole }, configurations);
 }
 

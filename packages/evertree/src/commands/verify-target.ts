@@ -5,7 +5,7 @@ import pico from 'picocolors';
 import { optional } from '../optional.ts';
 import { nodeRandom } from '../site/machine.ts';
 import { FAILED } from './exit-status.ts';
-import { onStopSignals } from './signals.ts';
+import { onSignals } from './signals.ts';
 import { commandClock, type IdentityOptions, identitiesOf, openTargetOf, type TargetOptions } from './target-options.ts';
 import { printLine, WorkProgress } from './terminal.ts';
 import { count, formatBytes, formatCount, formatDuration } from './units.ts';
@@ -25,7 +25,7 @@ export async function verifyTarget(target: string, options: VerifyTargetCommand)
   const identities = await identitiesOf(options);
   await using opened = await openTargetOf(target, options);
   const stop = new AbortController();
-  using _ = onStopSignals(() => stop.abort());
+  using _ = onSignals({ stop: () => stop.abort() });
   const progress = new WorkProgress('verified', json);
   let verification: ArchiveVerification;
   try {

@@ -1,6 +1,7 @@
 import type { Role } from '@evertree/core';
 import type { KafkaClientName, KafkaConnection, PublishOptions, SubscribeOptions } from '@evertree/transport/kafka';
 import type { Auth, Tls } from './credentials.ts';
+import type { ConfigurationDocument } from './document.ts';
 
 /**
  * Where a site keeps its history elsewhere, and where it takes from what it lacks. Empty without
@@ -62,6 +63,12 @@ export interface SiteConfiguration {
   readonly warnings: readonly string[];
 }
 
+/** What is read of one file. */
+export interface FileConfiguration extends SiteConfiguration {
+  /** As it is written, with the place of everything in it. */
+  readonly document: ConfigurationDocument;
+}
+
 export interface Connection {
   readonly address: string;
   readonly port: number;
@@ -85,13 +92,13 @@ export interface Acknowledgement {
   readonly onTimeout: OnTimeout;
 }
 
-export interface NettyProducerConfiguration extends SiteConfiguration {
+export interface NettyProducerConfiguration extends FileConfiguration {
   readonly kind: 'netty-producer';
   readonly connections: readonly Connection[];
   readonly acknowledgement: Acknowledgement | undefined;
 }
 
-export interface NettyConsumerConfiguration extends SiteConfiguration, Auth {
+export interface NettyConsumerConfiguration extends FileConfiguration, Auth {
   readonly kind: 'netty-consumer';
   readonly address: string;
   readonly port: number;
@@ -108,7 +115,7 @@ export type PublishProperties = Pick<
 /** What the file says of reading. */
 export type SubscribeProperties = Pick<SubscribeOptions, 'groupId' | 'commitMs' | 'fetch' | 'readCommitted' | 'limits'>;
 
-export interface KafkaProducerConfiguration extends SiteConfiguration {
+export interface KafkaProducerConfiguration extends FileConfiguration {
   readonly kind: 'kafka-producer';
   /** Undefined: kafkajs. */
   readonly client: KafkaClientName | undefined;
@@ -120,7 +127,7 @@ export interface KafkaProducerConfiguration extends SiteConfiguration {
   readonly acknowledgement: Acknowledgement | undefined;
 }
 
-export interface KafkaConsumerConfiguration extends SiteConfiguration {
+export interface KafkaConsumerConfiguration extends FileConfiguration {
   readonly kind: 'kafka-consumer';
   /** Undefined: kafkajs. */
   readonly client: KafkaClientName | undefined;
@@ -140,6 +147,20 @@ export type ProducerConfiguration = NettyProducerConfiguration | KafkaProducerCo
 export type ConsumerConfiguration = NettyConsumerConfiguration | KafkaConsumerConfiguration;
 export type Configuration = ProducerConfiguration | ConsumerConfiguration;
 export type Kind = Configuration['kind'];
+
+/** What a site needs for the parts that it may play, read and checked. */
+export interface RoleConfigurations {
+  /** As a primary. */
+  readonly primary?: PrimaryConfiguration | undefined;
+  /** As a secondary. */
+  readonly standby?: ConsumerConfiguration | undefined;
+}
+
+/**
+ * What a configuration says now. While a site runs it may get other credentials, and nothing else (`renewal.ts`): ask
+ * again for each connection.
+ */
+export type Present<C> = () => C;
 
 export function roleOf(kind: Kind): Role {
   return kind === 'netty-producer' || kind === 'kafka-producer' ? 'primary' : 'secondary';

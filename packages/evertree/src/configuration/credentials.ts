@@ -1,4 +1,5 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import type { AccessToken } from '@evertree/core';
 import { optional } from '../optional.ts';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
@@ -98,16 +99,25 @@ export class Credentials {
     if (section === undefined || section === 'off') return section;
     const certificate = this.#pem(section.certificate, [...place, 'certificate'], text => void new X509Certificate(text));
     const key = this.#pem(section.key, [...place, 'key'], text => void createPrivateKey(text));
-    const authority = this.#pem(section.authority, [...place, 'authority'], text => void new X509Certificate(text));
+    const authority = this.#pem(section.authority, [...place, 'authority'], checkCertificates);
     this.#checkPair(place, end);
     if (certificate !== undefined && key !== undefined && !new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))) {
       this.#problem([...place, 'key'], 'is not the key of the certificate; name the key that the certificate was made with');
-    }
+    } else if (certificate !== undefined && key !== undefined) this.#checkUse(place, certificate, key);
     return {
       ...(certificate === undefined ? {} : { certificate }),
       ...(key === undefined ? {} : { key }),
       ...(authority === undefined ? {} : { authority }),
     };
+  }
+
+  /** OpenSSL refuses some that can be read: a key that is too short, or a later certificate of the chain that is none. */
+  #checkUse(place: KeyPath, cert: string, key: string): void {
+    try {
+      createSecureContext({ cert, key });
+    } catch (error) {
+      this.#problem([...place, 'certificate'], `and "key" can't be used for TLS: ${messageOf(error)}; make a new pair`);
+    }
   }
 
   #checkPair(place: KeyPath, end: TlsEnd): void {
@@ -142,4 +152,13 @@ export class Credentials {
   #problem(place: KeyPath, message: string): void {
     this.problems.push(this.#document.problem(place, message));
   }
+}
+
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----/gs;
+
+/** Node ignores an authority that it can't read, and then trusts no certificate. */
+function checkCertificates(text: string): void {
+  const certificates = text.match(PEM_CERTIFICATE) ?? [];
+  if (certificates.length === 0) throw new Error('there is no "-----BEGIN CERTIFICATE-----" in it');
+  for (const certificate of certificates) void new X509Certificate(certificate);
 }

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { KafkaConsumerConfiguration, KafkaProducerConfiguration, SiteConfiguration } from './configuration.ts';
+import type { FileConfiguration, KafkaConsumerConfiguration, KafkaProducerConfiguration } from './configuration.ts';
 import { Credentials } from './credentials.ts';
 import type { ConfigurationDocument } from './document.ts';
 import { resolveKafkaConnection } from './kafka-connection.ts';
@@ -66,7 +66,7 @@ function resolveKafkaSite(
   value: CommonSections,
   section: KafkaSection,
   problems: ConfigurationProblem[],
-): SiteConfiguration {
+): FileConfiguration {
   const credentials = new Credentials(document, problems);
   const shared = { auth: credentials.auth(value.auth, ['auth']), tls: credentials.tls(value.tls, ['tls'], 'dials') };
   if (value.tls !== undefined || value.auth !== undefined) {

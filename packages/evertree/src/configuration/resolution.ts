@@ -6,9 +6,9 @@ import { inCamelCase } from './camel-case.ts';
 import {
   type Acknowledgement,
   type Connection,
+  type FileConfiguration,
   type NettyConsumerConfiguration,
   type NettyProducerConfiguration,
-  type SiteConfiguration,
 } from './configuration.ts';
 import { type Auth, Credentials, type Tls, type TlsEnd } from './credentials.ts';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
@@ -133,7 +133,7 @@ export function resolveSite(
   end: TlsEnd,
   shared: { readonly auth: Auth | undefined; readonly tls: Tls | undefined },
   credentials: Credentials,
-): SiteConfiguration {
+): FileConfiguration {
   const ownTls = credentials.tls(value.http?.tls, ['http', 'tls'], 'listens');
   // A site that dials may have no certificate; HTTP then needs one of its own.
   const usable = end === 'listens' || shared.tls === 'off' || shared.tls?.certificate !== undefined;
@@ -142,6 +142,7 @@ export function resolveSite(
   const archive = resolveArchive(document, value.archive, { problems, warnings, notes, spell: key => key });
   return {
     source: document.source,
+    document,
     archive,
     limits: inCamelCase(value.limits),
     journal: inCamelCase(value.journal),

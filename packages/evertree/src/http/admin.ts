@@ -1,7 +1,10 @@
 import { EvertreeError, type SnapshotHeader, type Store } from '@evertree/core';
+import { z } from 'zod';
+import { checked } from '../json/checked.ts';
 import { positionHeader, type Exchange } from './exchange.ts';
 import { mediaType } from './headers.ts';
 import { RequestError } from './problem.ts';
+import { adminBody } from './roles.ts';
 import { plainPosition } from './write.ts';
 
 /** Snapshots that are asked for: one is written at a time, and all who wait for the next one share it. */
@@ -25,6 +28,12 @@ export class SnapshotRequests {
     this.#current = saving.catch(() => undefined);
     return saving;
   }
+}
+
+/** POST /admin/reload: takes over the tokens and certificates that the site's files have now. */
+export async function postReload(exchange: Exchange): Promise<void> {
+  checked(z.strictObject({}), await adminBody(exchange, '{}'), 'the body');
+  exchange.answer(200, exchange.context.site.reload());
 }
 
 /** POST /admin/forget {"site": name}, or {"peer": name}: takes a lost secondary off the list. */

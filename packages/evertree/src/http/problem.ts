@@ -38,6 +38,7 @@ const STATUSES: Readonly<Record<ErrorCode | RequestCode, number>> = {
   TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   GUARD_FAILED: 422,
+  CONFIGURATION_INVALID: 422,
   HEAD_TOO_LARGE: 431,
   OVERLOADED: 503,
   NOT_ACKNOWLEDGED: 503,
@@ -55,7 +56,6 @@ const STATUSES: Readonly<Record<ErrorCode | RequestCode, number>> = {
   FORMAT_UNSUPPORTED: 500,
   DIGEST_MISMATCH: 500,
   PROTOCOL_VIOLATION: 500,
-  CONFIGURATION_INVALID: 500,
 };
 
 /** A request that is refused before the store sees it. */

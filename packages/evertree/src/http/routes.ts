@@ -1,5 +1,5 @@
 import { type Bearer, lacksRight, type AccessRight } from '@evertree/core';
-import { postForget, SnapshotRequests } from './admin.ts';
+import { postForget, postReload, SnapshotRequests } from './admin.ts';
 import { postBackup } from './backup.ts';
 import { postBatch } from './batch.ts';
 import type { DeferredMetrics } from './deferred-metrics.ts';
@@ -108,6 +108,11 @@ export class Routes {
         name: '/admin/timestamp',
         methods: { GET: getTimestamps, POST: postTimestamp },
         about: 'hold the history for a copy that another tool makes of the directory, and prove that it was held',
+      },
+      {
+        name: '/admin/reload',
+        methods: { POST: postReload },
+        about: "take over the tokens and certificates that the site's files have now",
       },
       { name: '/admin/forget', methods: { POST: postForget }, about: 'take a lost secondary off the list' },
       { name: '/admin/switchover', methods: { POST: postSwitchover }, about: 'let another site lead, with nothing lost' },

@@ -1,8 +1,17 @@
 import { once } from 'node:events';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type AccessToken, bearerTokens, BoundedReports, EvertreeError, type Reporter, formatAddress, isLoopback } from '@evertree/core';
+import {
+  type AccessToken,
+  type BearerTokens,
+  BoundedReports,
+  EvertreeError,
+  type Reporter,
+  formatAddress,
+  isLoopback,
+  presentTokens,
+} from '@evertree/core';
 import { HistoryQueries } from '@evertree/history';
 import type { Tls } from '../configuration/credentials.ts';
 import { createServer, nodeHttps } from '../node-http.ts';
@@ -31,10 +40,13 @@ export interface HttpOptions {
   readonly address: string;
   /** 0 for any that is free. */
   readonly port: number;
-  /** The token that has all rights. Without any token the server listens on loopback only. */
+  /**
+   * The token that has all rights. Without any token the server listens on loopback only. Tokens are read at each
+   * request, and the certificate at each connection: they may change while it runs.
+   */
   readonly token?: string | undefined;
   readonly tokens?: readonly AccessToken[] | undefined;
-  /** Beyond loopback: PEM texts, or `off` said aloud. */
+  /** Beyond loopback: PEM texts, or `off` said aloud. Whether there is TLS is settled at the start. */
   readonly tls?: Tls | undefined;
   /** False: what needs the right "admin" is refused, whoever asks. */
   readonly administrable?: boolean;
@@ -77,7 +89,8 @@ class Http {
   readonly #options: HttpOptions;
   readonly #limits: HttpLimits;
   readonly #server: Server;
-  readonly #access: Access;
+  readonly #tokens: () => BearerTokens | undefined;
+  readonly #loopback: Access;
   readonly #context: HttpContext;
   readonly #metrics: DeferredMetrics;
   readonly #digests = new DigestPins();
@@ -88,15 +101,15 @@ class Http {
 
   constructor(options: HttpOptions) {
     const { site, version, report } = options;
-    const tokens = bearerTokens(options);
     const limits = resolveLimits(options.limits);
     const turns = new Turns(site.store.clock);
     const watches = new Watches(turns);
     const admission = new WriteAdmission(site.store, limits, () => site.switching !== undefined);
     this.#options = options;
     this.#limits = limits;
-    this.#server = createNodeServer(options.tls, limits);
-    this.#access = tokens === undefined ? loopbackAccess(() => String(this.#port)) : tokenAccess(tokens);
+    this.#server = createNodeServer(options, limits);
+    this.#tokens = presentTokens(options);
+    this.#loopback = loopbackAccess(() => String(this.#port));
     this.#context = {
       site,
       store: site.store,
@@ -160,6 +173,11 @@ class Http {
     this.#context.stability[Symbol.dispose]();
     this.#dropped[Symbol.dispose]();
     this.#metrics[Symbol.dispose]();
+  }
+
+  get #access(): Access {
+    const tokens = this.#tokens();
+    return tokens === undefined ? this.#loopback : tokenAccess(tokens);
   }
 
   get #port(): number {
@@ -229,7 +247,8 @@ async function inTurn({ socket }: IncomingMessage, response: ServerResponse): Pr
   await promise.finally(() => socket.off('close', onClose));
 }
 
-function createNodeServer(tls: Tls | undefined, limits: HttpLimits): Server {
+function createNodeServer(site: HttpOptions, limits: HttpLimits): Server {
+  const { tls } = site;
   const options = {
     maxHeaderSize: HEAD_BYTES,
     headersTimeout: limits.headMs,
@@ -238,12 +257,22 @@ function createNodeServer(tls: Tls | undefined, limits: HttpLimits): Server {
     connectionsCheckingInterval: Math.min(1_000, limits.headMs),
     noDelay: true,
   };
-  const server =
-    tls === undefined || tls === 'off'
-      ? createServer(options)
-      : nodeHttps().createServer({ ...options, cert: tls.certificate, key: tls.key });
+  const server = tls === undefined || tls === 'off' ? createServer(options) : createTlsServer(site, tls, options);
   server.maxConnections = limits.connections;
   return server;
+}
+
+/** Each new connection gets the certificate that the site has by then; those that are open keep theirs. */
+function createTlsServer(site: HttpOptions, tls: Exclude<Tls, 'off'>, options: ServerOptions): Server {
+  const server = nodeHttps().createServer({ ...options, cert: tls.certificate, key: tls.key });
+  let known = tls;
+  // Before the listener of Node, which begins the handshake.
+  return server.prependListener('connection', () => {
+    const { tls: present } = site;
+    if (present === undefined || present === 'off' || present === known) return;
+    known = present;
+    server.setSecureContext({ cert: present.certificate, key: present.key });
+  });
 }
 
 /** What is not HTTP, or too slow: there is no response object to answer with. */

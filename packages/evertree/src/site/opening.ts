@@ -1,6 +1,7 @@
 import type { Consumer } from '@evertree/consumer';
 import type { Role, Store } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
+import type { RoleConfigurations } from '../configuration/configuration.ts';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
 import { type ConsumerSource, type OpenSiteOptions, type OpenStoreOptions, type ProducerSource, checkOptions } from './options.ts';
 import { primaryPart, secondaryPart } from './parts.ts';
@@ -25,10 +26,14 @@ export async function openStore(options: OpenStoreOptions): Promise<SiteStore> {
  */
 export async function openSite(options: OpenSiteOptions): Promise<Site> {
   const resolved = checkOptions(options, 'openSite');
-  const primary = options.primary === undefined ? undefined : readPrimaryConfiguration(options.primary);
-  const standby = options.standby === undefined ? undefined : readConsumerConfiguration(options.standby);
+  const read = (): RoleConfigurations => ({
+    primary: options.primary === undefined ? undefined : readPrimaryConfiguration(options.primary),
+    standby: options.standby === undefined ? undefined : readConsumerConfiguration(options.standby),
+  });
+  const configurations = read();
+  const { primary, standby } = configurations;
   const role: Role | undefined = primary === undefined ? standby && 'secondary' : standby === undefined ? 'primary' : undefined;
-  const site = await openUnstarted({ ...resolved, role: resolved.role ?? role }, { primary, standby });
+  const site = await openUnstarted({ ...resolved, role: resolved.role ?? role }, { configurations, read });
   try {
     await site.start();
   } catch (error) {
@@ -48,7 +53,7 @@ export async function openSite(options: OpenSiteOptions): Promise<Site> {
 export async function startProducer(store: Store, configuration: ProducerSource | readonly ProducerSource[]): Promise<Producer> {
   const checked = readPrimaryConfiguration(configuration);
   const site = siteOf(store);
-  const part = await primaryPart(site, checked);
+  const part = await primaryPart(site, () => checked);
   await site.join(part);
   return part.producer;
 }
@@ -63,7 +68,7 @@ export async function startProducer(store: Store, configuration: ProducerSource 
 export async function startConsumer(store: Store, configuration: ConsumerSource): Promise<Consumer> {
   const checked = readConsumerConfiguration(configuration);
   const site = siteOf(store);
-  const part = await secondaryPart(site, checked);
+  const part = await secondaryPart(site, () => checked);
   await site.join(part);
   return part.consumer;
 }

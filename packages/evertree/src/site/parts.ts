@@ -2,7 +2,7 @@ import { Consumer } from '@evertree/consumer';
 import { type RoleHandler, type Store, formatAddress, isLoopback } from '@evertree/core';
 import { Producer } from '@evertree/producer';
 import { earlierFrames } from '../archive/catch-up.ts';
-import type { ConsumerConfiguration, PrimaryConfiguration } from '../configuration/configuration.ts';
+import type { ConsumerConfiguration, Present, PrimaryConfiguration } from '../configuration/configuration.ts';
 import { optional } from '../optional.ts';
 import type { PrimaryPart, SecondaryPart } from '../roles/part.ts';
 import { VERSION } from '../version.ts';
@@ -33,13 +33,14 @@ export interface PartRoles {
  */
 export async function primaryPart(
   { store, settings }: PartSite,
-  configuration: PrimaryConfiguration,
+  present: Present<PrimaryConfiguration>,
   roles?: PartRoles,
 ): Promise<PrimaryPart> {
+  const configuration = present();
   checkSettings(settings, configuration);
   const producer = new Producer({
     store,
-    transports: await producerTransports(store, configuration),
+    transports: await producerTransports(store, present),
     limits: { ...optional('windowBytes', configuration.limits.windowBytes) },
     program: PROGRAM,
     advertised: () => configuration.http.advertised,
@@ -49,21 +50,22 @@ export async function primaryPart(
 }
 
 /** A secondary's part as its configuration says; not opened yet. Throws as `primaryPart`. */
-export async function secondaryPart(site: PartSite, configuration: ConsumerConfiguration, roles?: PartRoles): Promise<SecondaryPart> {
+export async function secondaryPart(site: PartSite, present: Present<ConsumerConfiguration>, roles?: PartRoles): Promise<SecondaryPart> {
+  const configuration = present();
   const { store, directory, settings } = site;
   checkSettings(settings, configuration);
   const quarantine = directory === undefined ? undefined : new Quarantine(directory, store.report);
   const earlier = earlierFrames(store, settings.archive);
   const consumer = new Consumer({
     store,
-    transport: await consumerTransport(store, configuration),
+    transport: await consumerTransport(store, present),
     program: PROGRAM,
     advertised: () => configuration.http.advertised,
     ...roles,
     ...(earlier === undefined ? {} : { earlierFrames: earlier }),
     ...(quarantine === undefined ? {} : { keepQuarantined: (frame, error) => quarantine.keep(frame, error) }),
   });
-  const again = () => secondaryPart(site, configuration, roles);
+  const again = () => secondaryPart(site, present, roles);
   return { role: 'secondary', consumer, opened: () => reportSource(configuration, consumer, store), again };
 }
 

@@ -5,8 +5,9 @@ import { CopyLeases } from '@evertree/history';
 import type { Producer } from '@evertree/producer';
 import { Backups } from '../archive/backups.ts';
 import type { SiteArchive } from '../archive/site-archive.ts';
-import type { Acknowledgement, ConsumerConfiguration, PrimaryConfiguration } from '../configuration/configuration.ts';
+import type { Acknowledgement, SiteConfiguration } from '../configuration/configuration.ts';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
+import { type Reload, RunningConfigurations } from '../configuration/running.ts';
 import type { SwitchoverResult } from '../roles/giving.ts';
 import type { Part, PartFactory } from '../roles/part.ts';
 import type { SwitchoverForecast } from '../roles/preflight.ts';
@@ -18,23 +19,16 @@ import type { ConsumerSource, ProducerSource } from './options.ts';
 import { checkRoleOptions } from './role-options.ts';
 import { PROGRAM, primaryPart, secondaryPart } from './parts.ts';
 import { PlayedParts } from './played-parts.ts';
+import { reloadTold } from './reloading.ts';
 import type { StoreSettings } from './settings.ts';
 import { raisingTransports } from './wire.ts';
-
-/** What a site needs for the parts that it may play, read and checked. */
-export interface RoleConfigurations {
-  /** As a primary. */
-  readonly primary?: PrimaryConfiguration | undefined;
-  /** As a secondary. */
-  readonly standby?: ConsumerConfiguration | undefined;
-}
 
 /** How a site was opened. */
 interface SiteOrigin {
   /** Where it lives; undefined in memory. */
   readonly directory?: string | undefined;
   readonly settings?: StoreSettings;
-  readonly configurations?: RoleConfigurations;
+  readonly configurations?: RunningConfigurations;
   readonly archive?: SiteArchive | undefined;
   /** It is a secondary's directory, which becomes a primary's when the site starts. */
   readonly promotes?: boolean;
@@ -81,7 +75,7 @@ export class Site implements AsyncDisposable {
   readonly backups: Backups;
   /** How the store was opened: configurations that come later must agree. */
   readonly settings: StoreSettings;
-  readonly #configurations: RoleConfigurations;
+  readonly #configurations: RunningConfigurations;
   /** Changes the roles, and keeps the parts open that the store's standing asks for. */
   readonly #roles: RoleDriver;
   readonly #promotes: boolean;
@@ -93,7 +87,16 @@ export class Site implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /** @param store the site's from now on: it closes it */
-  constructor(store: Store, { directory, settings = NO_SETTINGS, configurations = {}, promotes = false, archive }: SiteOrigin = {}) {
+  constructor(
+    store: Store,
+    {
+      directory,
+      settings = NO_SETTINGS,
+      configurations = new RunningConfigurations({}, () => ({})),
+      promotes = false,
+      archive,
+    }: SiteOrigin = {},
+  ) {
     this.store = store;
     this.copies = new CopyLeases(store);
     this.directory = directory;
@@ -234,7 +237,8 @@ export class Site implements AsyncDisposable {
    * @throws EvertreeError as `play`, and CONFIGURATION_INVALID with everything that is wrong
    */
   async startProducer(configuration: ProducerSource | readonly ProducerSource[]): Promise<Producer> {
-    const part = await primaryPart(this, readPrimaryConfiguration(configuration));
+    const checked = readPrimaryConfiguration(configuration);
+    const part = await primaryPart(this, () => checked);
     await this.play(part);
     return part.producer;
   }
@@ -244,7 +248,8 @@ export class Site implements AsyncDisposable {
    * @throws EvertreeError as `startProducer`
    */
   async startConsumer(configuration: ConsumerSource): Promise<Consumer> {
-    const part = await secondaryPart(this, readConsumerConfiguration(configuration));
+    const checked = readConsumerConfiguration(configuration);
+    const part = await secondaryPart(this, () => checked);
     await this.play(part);
     return part.consumer;
   }
@@ -285,6 +290,21 @@ export class Site implements AsyncDisposable {
     });
   }
 
+  /** What HTTP demands of its clients now. */
+  get http(): SiteConfiguration['http'] {
+    return this.#configurations.http;
+  }
+
+  /**
+   * Reads the configurations that the site was opened with again, and takes their credentials over: tokens,
+   * certificates, keys and authorities. Each new connection has them; those that are open go on. Parts that
+   * `startProducer` or `startConsumer` began keep theirs.
+   * @throws EvertreeError CONFIGURATION_INVALID with everything that is wrong: nothing has changed then
+   */
+  reload(): Reload {
+    return reloadTold(this.#configurations, this.store.report);
+  }
+
   /** Ends what the site plays; the store stays open. */
   stop(): Promise<void> {
     this.#roles.release();
@@ -316,11 +336,13 @@ export class Site implements AsyncDisposable {
 
   /** What makes the parts of both roles, as far as the site has their configurations. */
   #factory(): PartFactory {
-    const { primary, standby } = this.#configurations;
+    const running = this.#configurations;
+    const [hasPrimary, hasStandby] = [running.primary !== undefined, running.standby !== undefined];
+    const [primary, standby] = [() => running.primary!, () => running.standby!];
     return {
-      primary: primary && (role => primaryPart(this, primary, { standby: standby !== undefined, role })),
-      standby: standby && (role => secondaryPart(this, standby, { standby: primary !== undefined, role })),
-      dial: primary && (() => raisingTransports(this.store, primary)),
+      primary: hasPrimary ? role => primaryPart(this, primary, { standby: hasStandby, role }) : undefined,
+      standby: hasStandby ? role => secondaryPart(this, standby, { standby: hasPrimary, role }) : undefined,
+      dial: hasPrimary ? () => raisingTransports(this.store, primary) : undefined,
     };
   }
 

@@ -18,20 +18,29 @@ import {
 import { MemoryJournal, nodeDisk, openJournal } from '@evertree/journal';
 import { checkArchivePlace, openArchive } from '../archive/opening.ts';
 import type { SiteArchive } from '../archive/site-archive.ts';
-import type { SiteConfiguration } from '../configuration/configuration.ts';
+import type { RoleConfigurations, SiteConfiguration } from '../configuration/configuration.ts';
 import { checkOwnPort } from '../configuration/joining.ts';
+import { RunningConfigurations } from '../configuration/running.ts';
 import { optional } from '../optional.ts';
 import type { PromoteOptions, PromotionResult } from '../roles/promoting.ts';
 import { inDirectory } from './directory-errors.ts';
 import { nodeClock, nodeRandom } from './machine.ts';
 import type { CheckedOptions } from './options.ts';
 import { joinSettings } from './settings.ts';
-import { Site, type RoleConfigurations } from './site.ts';
+import { Site } from './site.ts';
 import { SnapshotSchedule } from './snapshot-schedule.ts';
 import { checkWires } from './wire.ts';
 
+/** The configurations of a site, and how they are read again. */
+export interface ReadConfigurations {
+  readonly configurations: RoleConfigurations;
+  readonly read: () => RoleConfigurations;
+}
+
+const NO_CONFIGURATIONS: ReadConfigurations = { configurations: {}, read: () => ({}) };
+
 /** Opens a site's store, and nothing else yet: `site.start()` begins its part. Throws as `openStore`. */
-export async function openUnstarted(options: CheckedOptions, configurations: RoleConfigurations = {}): Promise<Site> {
+export async function openUnstarted(options: CheckedOptions, { configurations, read } = NO_CONFIGURATIONS): Promise<Site> {
   const { directory, report } = options;
   const { primary, standby } = configurations;
   if (primary !== undefined && standby !== undefined) checkOwnPort(primary, standby);
@@ -57,7 +66,13 @@ export async function openUnstarted(options: CheckedOptions, configurations: Rol
     store.changeIndex = new JournalIndex({ disk: nodeDisk(directory), log: journal.log, clock: nodeClock, report, build });
   }
   stack.move();
-  return (store.openedBy = new Site(store, { directory, settings, configurations, promotes, archive }));
+  return (store.openedBy = new Site(store, {
+    directory,
+    settings,
+    configurations: new RunningConfigurations(configurations, read),
+    promotes,
+    archive,
+  }));
 }
 
 /** Where a directory names its site; FORMAT.md, «Directory». */

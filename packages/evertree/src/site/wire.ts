@@ -6,6 +6,7 @@ import type {
   KafkaProducerConfiguration,
   NettyConsumerConfiguration,
   NettyProducerConfiguration,
+  Present,
   PrimaryConfiguration,
 } from '../configuration/configuration.ts';
 
@@ -27,71 +28,125 @@ export async function checkWires(primary: PrimaryConfiguration | undefined, stan
   }
 }
 
-export async function producerTransports(store: Store, { wires }: PrimaryConfiguration): Promise<Transport[]> {
+/*
+ * Credentials are handed to a transport as getters, which it reads for each new connection: so it has those of the last
+ * reload, whenever it was made.
+ */
+
+export async function producerTransports(store: Store, present: Present<PrimaryConfiguration>): Promise<Transport[]> {
   const transports: Transport[] = [];
-  for (const wire of wires) {
-    if (wire.kind === 'kafka-producer') transports.push(await publishing(store, wire));
-    else transports.push(...(await dialling(store, wire)));
+  for (const wire of wiresOf(present)) {
+    if (wire.kind === 'kafka-producer') transports.push(await publishing(store, wire.present));
+    else transports.push(...(await dialling(store, wire.present)));
   }
   return transports.map(keepingAlive);
 }
 
 /** For the questions of a promotion: a topic is asked by a claim, and fed nothing. */
-export async function raisingTransports(store: Store, { wires }: PrimaryConfiguration): Promise<Transport[]> {
-  const transports = wires.map(async wire => (wire.kind === 'kafka-producer' ? [await claiming(store, wire)] : dialling(store, wire)));
+export async function raisingTransports(store: Store, present: Present<PrimaryConfiguration>): Promise<Transport[]> {
+  const transports = wiresOf(present).map(async wire =>
+    wire.kind === 'kafka-producer' ? [await claiming(store, wire.present)] : dialling(store, wire.present),
+  );
   return (await Promise.all(transports)).flat();
 }
 
-export async function consumerTransport(store: Store, configuration: ConsumerConfiguration): Promise<Transport> {
+export async function consumerTransport(store: Store, present: Present<ConsumerConfiguration>): Promise<Transport> {
+  const isKafka = present().kind === 'kafka-consumer';
+  // Its kind stays while a site runs.
   return keepingAlive(
-    configuration.kind === 'kafka-consumer' ? await reading(store, configuration) : await listening(store, configuration),
+    isKafka
+      ? await reading(store, present as Present<KafkaConsumerConfiguration>)
+      : await listening(store, present as Present<NettyConsumerConfiguration>),
   );
 }
 
-async function dialling(store: Store, { connections }: NettyProducerConfiguration): Promise<Transport[]> {
+type PresentWire =
+  | { readonly kind: 'netty-producer'; readonly present: Present<NettyProducerConfiguration> }
+  | { readonly kind: 'kafka-producer'; readonly present: Present<KafkaProducerConfiguration> };
+
+/** A primary's wires; their number, order and kinds stay while a site runs. */
+function wiresOf(present: Present<PrimaryConfiguration>): readonly PresentWire[] {
+  return present().wires.map(({ kind }, index) => ({ kind, present: () => present().wires[index] }) as PresentWire);
+}
+
+async function dialling(store: Store, present: Present<NettyProducerConfiguration>): Promise<Transport[]> {
   const { dialTransport } = await import('@evertree/transport/websocket');
-  return connections.map(({ address, port, retryIntervalMs, tls, token }) =>
-    dialTransport({
+  return present().connections.map(({ address, port, retryIntervalMs }, index) => {
+    const connection = () => present().connections[index]!;
+    return dialTransport({
       ...machineOf(store),
       remotes: [{ address, port }],
       retryIntervalMs,
-      token,
-      tls: tls === 'off' || tls === undefined ? undefined : { authority: tls.authority },
-    }),
-  );
+      get token() {
+        return connection().token;
+      },
+      get tls() {
+        const { tls } = connection();
+        return tls === 'off' || tls === undefined ? undefined : { authority: tls.authority };
+      },
+    });
+  });
 }
 
-async function publishing(store: Store, configuration: KafkaProducerConfiguration): Promise<Transport> {
+async function publishing(store: Store, present: Present<KafkaProducerConfiguration>): Promise<Transport> {
   const { loadKafkaClient, publishTransport } = await import('@evertree/transport/kafka');
-  return publishTransport(publishOptions(store, configuration), await loadKafkaClient(configuration.client));
+  return publishTransport(publishOptions(store, present), await loadKafkaClient(present().client));
 }
 
-async function claiming(store: Store, configuration: KafkaProducerConfiguration): Promise<Transport> {
+async function claiming(store: Store, present: Present<KafkaProducerConfiguration>): Promise<Transport> {
   const { claimTransport, loadKafkaClient } = await import('@evertree/transport/kafka');
-  return claimTransport(publishOptions(store, configuration), await loadKafkaClient(configuration.client));
+  return claimTransport(publishOptions(store, present), await loadKafkaClient(present().client));
 }
 
-function publishOptions(store: Store, { connection, topic, partition, key, publish }: KafkaProducerConfiguration): PublishOptions {
-  return { ...machineOf(store), site: store.site, connection, topic, partition, key, ...publish };
+function publishOptions(store: Store, present: Present<KafkaProducerConfiguration>): PublishOptions {
+  const { topic, partition, key, publish } = present();
+  return {
+    ...machineOf(store),
+    site: store.site,
+    get connection() {
+      return present().connection;
+    },
+    topic,
+    partition,
+    key,
+    ...publish,
+  };
 }
 
-async function reading(store: Store, { client, connection, topic, subscribe }: KafkaConsumerConfiguration): Promise<Transport> {
+async function reading(store: Store, present: Present<KafkaConsumerConfiguration>): Promise<Transport> {
   const { loadKafkaClient, subscribeTransport } = await import('@evertree/transport/kafka');
+  const { client, topic, subscribe } = present();
   const connect = await loadKafkaClient(client);
-  return subscribeTransport({ ...machineOf(store), site: store.site, connection, topic, ...subscribe }, connect);
+  const options = {
+    ...machineOf(store),
+    site: store.site,
+    get connection() {
+      return present().connection;
+    },
+    topic,
+    ...subscribe,
+  };
+  return subscribeTransport(options, connect);
 }
 
-async function listening(store: Store, configuration: NettyConsumerConfiguration): Promise<Transport> {
-  const { address, port, autoRestart, token, tokens, tls } = configuration;
+async function listening(store: Store, present: Present<NettyConsumerConfiguration>): Promise<Transport> {
+  const { address, port, autoRestart } = present();
   const { listenTransport } = await import('@evertree/transport/websocket');
   return listenTransport({
     ...machineOf(store),
     address,
     port,
     autoRestart,
-    token,
-    tokens,
-    tls: tls === 'off' || tls === undefined ? undefined : { certificate: tls.certificate ?? '', key: tls.key ?? '' },
+    get token() {
+      return present().token;
+    },
+    get tokens() {
+      return present().tokens;
+    },
+    get tls() {
+      const { tls } = present();
+      return tls === 'off' || tls === undefined ? undefined : { certificate: tls.certificate ?? '', key: tls.key ?? '' };
+    },
   });
 }
 

@@ -71,6 +71,10 @@ export interface KafkaWireOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly report: Reporter;
+  /**
+   * Read for each new client, so a site may change its credentials while it runs. A client keeps those that it was made
+   * with, for all its connections; brokers and name stay what they were when the transport was made.
+   */
   readonly connection: KafkaConnection;
   /** Frames go here; snapshots to `<topic>.snapshot`, everything else to `<topic>.control`. */
   readonly topic: string;

@@ -36,7 +36,10 @@ const limitsSchema = z
 /** Bounds of one end of the wire, units last in the names. */
 export type WireLimits = z.output<typeof limitsSchema>;
 
-/** What both ends need. */
+/**
+ * What both ends need. Credentials (`token`, `tokens`, and what `tls` holds) are read for each new connection, so a site
+ * may change them while it runs; whether there is `tls` is settled when the transport is made.
+ */
 export interface WireOptions {
   readonly clock: Clock;
   readonly random: Random;

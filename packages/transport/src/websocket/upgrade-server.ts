@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
+import { Server as HttpsServer, createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { bearerTokens, BoundedReports, formatAddress } from '@evertree/core';
+import { BoundedReports, formatAddress, presentTokens } from '@evertree/core';
 import type { BearerTokens, Report } from '@evertree/core';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
@@ -30,7 +30,8 @@ export interface Upgraded {
  * others.
  */
 export class UpgradeServer {
-  readonly #tokens: BearerTokens | undefined;
+  readonly #options: ListenOptions;
+  readonly #tokens: () => BearerTokens | undefined;
   readonly #limits: WireLimits;
   readonly #pending: PendingConnections;
   readonly #server: Server;
@@ -39,7 +40,8 @@ export class UpgradeServer {
   readonly #refusals: BoundedReports;
 
   constructor(options: ListenOptions, limits: WireLimits, pending: PendingConnections, upgraded: (upgraded: Upgraded) => void) {
-    this.#tokens = bearerTokens(options);
+    this.#options = options;
+    this.#tokens = presentTokens(options);
     this.#limits = limits;
     this.#pending = pending;
     this.#upgraded = upgraded;
@@ -85,6 +87,7 @@ export class UpgradeServer {
   }
 
   #serve(): void {
+    if (this.#server instanceof HttpsServer) this.#renewCertificate(this.#server);
     this.#server.on('connection', (socket: Socket) => {
       const remote = remoteOf(socket);
       this.#pending.add(remote, this.#limits.handshakeTimeoutMs, why => {
@@ -113,9 +116,21 @@ export class UpgradeServer {
     });
   }
 
+  /** Each new connection gets the certificate that there is by then; those that are open keep theirs. */
+  #renewCertificate(server: HttpsServer): void {
+    let known = this.#options.tls;
+    // Before the listener of Node, which begins the handshake.
+    server.prependListener('connection', () => {
+      const { tls } = this.#options;
+      if (tls === undefined || (tls.certificate === known?.certificate && tls.key === known.key)) return;
+      known = tls;
+      server.setSecureContext({ cert: tls.certificate, key: tls.key });
+    });
+  }
+
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const remote = remoteOf(socket);
-    const refusal = refuseUpgrade(request, this.#tokens);
+    const refusal = refuseUpgrade(request, this.#tokens());
     if (refusal !== undefined) {
       this.#refused(remote, refusal.sentence);
       answerRefusal(socket, refusal);

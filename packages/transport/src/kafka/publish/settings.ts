@@ -42,6 +42,9 @@ export function publisherSettings(options: PublishOptions): PublisherSettings {
   const limits = Object.freeze({ ...DEFAULT_LIMITS, ...options.limits });
   return Object.freeze({
     ...options,
+    get connection() {
+      return options.connection;
+    },
     limits,
     // As in Java: without retries there is no idempotence. A failed frame is then sent again from the journal.
     idempotent: (options.idempotent ?? true) && retries > 0,

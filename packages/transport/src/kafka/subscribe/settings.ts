@@ -14,6 +14,9 @@ export function subscriberSettings(options: SubscribeOptions): SubscriberSetting
   const { connection, topic } = options;
   return Object.freeze({
     ...options,
+    get connection() {
+      return options.connection;
+    },
     limits: Object.freeze({ ...DEFAULT_LIMITS, ...options.limits }),
     remote: `kafka://${connection.brokers.join(',')}/${topic}`,
     farEnd: {

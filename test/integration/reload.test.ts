@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openSite } from 'evertree';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { collectReports } from '../support/reports.ts';
+import { collectReports, expectErrors } from '../support/reports.ts';
 import { freePort } from '../support/site-process.ts';
 
 /** `site.reload()` in the library; test/e2e/reload.test.ts has the program. */
@@ -19,6 +19,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 test('a site takes the tokens over that its files have now, and refuses bad ones as a whole', async () => {
   const file = join(folder, 'site.token');
   const [auth, port] = [{ 'token-file': file }, await freePort()];
+  expectErrors('reload-refused');
   const { reports, report } = collectReports();
   await writeFile(file, 'the-first-token', { mode: 0o600 });
   const connection = { 'consumer-address': '127.0.0.1', 'consumer-port': port, 'connection-retry-interval-ms': 20 };

@@ -220,6 +220,24 @@ describe('the history', () => {
     expect(second.next).not.toBe(first.next);
   });
 
+  test('tells a large commit in pieces that are one text: alone, on a page, and where it is followed', async () => {
+    site = await HttpSite.start();
+    // Characters of several bytes, so that a piece ends beside some of them.
+    const value = Object.fromEntries(Array.from({ length: 9_000 }, (_, n) => [`k${n}`, 'я🌲'.repeat(n % 7)]));
+    const first = await put('/large', value);
+    const operations = [{ path: '/large', kind: 'put', after: value }];
+    const alone = await site.send('GET', `/history/${first}`);
+    expect(JSON.parse(alone.text)).toMatchObject({ operations });
+    expect(Number(alone.headers['content-length'])).toBe(Buffer.byteLength(alone.text));
+    const head = await site.send('HEAD', `/history/${first}`);
+    expect([head.text, head.headers['content-length']]).toEqual(['', alone.headers['content-length']]);
+    expect((await page('?path=/large')).changes).toMatchObject([{ operations }]);
+    await put('/large', 1);
+    using following = await site.watch('/history?path=/large&follow=true&from=0-0');
+    expect(await following.next()).toMatchObject({ event: 'change', id: first, data: { operations } });
+    expect(await following.next()).toMatchObject({ data: { operations: [{ after: 1 }] } });
+  });
+
   test('comes a change a line for who accepts that, without an end to the page', async () => {
     site = await HttpSite.start();
     const body = Array.from({ length: 3_000 }, (_, n) => JSON.stringify(['put', '/n', n])).join('\n');

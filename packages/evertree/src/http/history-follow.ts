@@ -1,10 +1,10 @@
 import { parsePosition, type ExactPosition, type Path, type Position } from '@evertree/core';
 import type { Change, ChangesOptions, When } from '@evertree/history';
-import { EventStream, formatEventText } from './event-stream.ts';
+import { EventStream } from './event-stream.ts';
 import type { Exchange } from './exchange.ts';
 import { checkAcceptable } from './headers.ts';
 import { changeJson } from './history-json.ts';
-import { wholeText } from './json-list.ts';
+import { textPieces } from './json-list.ts';
 import { RequestError } from './problem.ts';
 
 /**
@@ -39,7 +39,7 @@ async function sendEvents(exchange: Exchange, changes: AsyncIterable<Change>, be
       }
       if (result.done === true) return;
       position = result.value.position;
-      await events.write(formatEventText('change', position, await wholeText(exchange, changeJson(result.value))));
+      await events.writePieces('change', position, await textPieces(exchange, changeJson(result.value)));
       next = iterator.next();
     }
   } finally {

@@ -4,7 +4,7 @@ import { type Exchange, positionHeader } from './exchange.ts';
 import { acceptsLines, checkAcceptable } from './headers.ts';
 import { followHistory } from './history-follow.ts';
 import { changeJson, type JsonText } from './history-json.ts';
-import { assertWhole, sendList, wholeText } from './json-list.ts';
+import { assertWhole, sendList, textPieces } from './json-list.ts';
 import { Parameters, present } from './parameters.ts';
 import { RequestError } from './problem.ts';
 import { decodeSegment } from './target.ts';
@@ -12,8 +12,9 @@ import { decodeSegment } from './target.ts';
 /** Changes of one page, unless the request says how many. */
 const PAGE_CHANGES = 100;
 const PAGE_LIMIT_CHANGES = 10_000;
-/** A page ends when it has so many characters, with at least one change. */
-const PAGE_CHARACTERS = 4 * 1024 * 1024;
+/** A page ends when it has so many bytes, with at least one change. */
+const PAGE_BYTES = 4 * 1024 * 1024;
+const COMMA = Buffer.from(',');
 /** The most that an answer of one change a line may be asked for. */
 const LINES_LIMIT = 1_000_000_000;
 
@@ -36,7 +37,8 @@ async function answerChange(exchange: Exchange, text: string): Promise<void> {
     throw new RequestError('REQUEST_INVALID', `${JSON.stringify(text.slice(0, 100))} is no position; write one such as 4-1201`);
   }
   const change = await exchange.context.history.show(position);
-  exchange.answerText(200, `${await wholeText(exchange, changeJson(change))}\n`, positionHeader(present(exchange)));
+  const pieces = await textPieces(exchange, changeJson(change));
+  await exchange.answerPieces([...pieces, Buffer.from('\n')], positionHeader(present(exchange)));
 }
 
 /** The commits that concern a path: a page of them, all of them a line each, or with `follow` each as it comes. */
@@ -82,23 +84,26 @@ async function answerPage(
   { limit, headers }: { readonly limit: number; readonly headers: Readonly<Record<string, string>> },
 ): Promise<void> {
   const { history } = exchange.context;
-  const texts: string[] = [];
-  let characters = 0;
+  const page: Buffer[] = [Buffer.from('{"changes":[')];
+  let count = 0;
+  let bytes = 0;
   let next: string | null = null;
   for await (const change of history.changes(path, { ...options, limit: limit + 1, signal: exchange.ended })) {
-    const text = await wholeText(exchange, changeJson(change));
-    if (texts.length === limit || (texts.length > 0 && characters + text.length > PAGE_CHARACTERS)) {
+    const pieces = await textPieces(exchange, changeJson(change));
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    if (count === limit || (count > 0 && bytes + length > PAGE_BYTES)) {
       next = formatPosition(change.position);
       break;
     }
-    texts.push(text);
-    characters += text.length;
+    if (count++ > 0) page.push(COMMA);
+    page.push(...pieces);
+    bytes += length;
   }
   assertWhole(exchange);
   // The oldest page says where to look further, if that is not all of the history.
   const elsewhere = next === null && options.from === undefined ? (await history.reach()).elsewhere : undefined;
   const tail = JSON.stringify({ next, elsewhere }).slice(1);
-  exchange.answerText(200, `{"changes":[${texts.join(',')}],${tail}\n`, headers);
+  await exchange.answerPieces([...page, Buffer.from(`],${tail}\n`)], headers);
 }
 
 function notWithFollow(name: string): RequestError {

@@ -72,6 +72,20 @@ describe('a commit of one huge value', () => {
   });
 });
 
+describe('a search', () => {
+  test.each([
+    ['for a value', { where: { operator: '=', value: -1 } }],
+    ['for what is deleted', { deleted: true }],
+  ] as const)('%s that a huge value does not have gives the event loop a turn for each part of it', async (_, wanted) => {
+    const { store, questions, during } = await historyOf([giant(0), giant(1_000)]);
+    const read = await during(() => Array.fromAsync(questions.changes('/a', { values: true })));
+    const { result, turns } = await during(() => Array.fromAsync(questions.find({ path: '/a', ...wanted })));
+    expect(result).toEqual([]);
+    expect(turns).toBeGreaterThan(read.turns + 2 * GROUPS - 10);
+    await store.close();
+  });
+});
+
 describe('a commit of very many operations', () => {
   test('is shown with what was before and after, and the event loop gets a turn among them', async () => {
     const operations = 12_000;

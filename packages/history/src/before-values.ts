@@ -27,9 +27,12 @@ export class ChangeBatch {
     return this.changes.length >= CHANGES_AT_ONCE || this.#operations >= OPERATIONS_AT_ONCE || this.#bytes >= BYTES_AT_ONCE;
   }
 
-  /** Adds a change if it fits to those that are here. @returns whether it does */
-  add(change: PathChange): boolean {
-    const bytes = sizeOf(change);
+  /**
+   * Adds a change if it fits to those that are here.
+   * @param bytes what `sizeOf` says of it
+   * @returns whether it does
+   */
+  add(change: PathChange, bytes: number): boolean {
     const isLarge = bytes > LARGE_BYTES || change.changeSet.operations.length >= OPERATIONS_AT_ONCE;
     if (isLarge && this.changes.length > 0) return false;
     this.changes.push(change);
@@ -100,25 +103,38 @@ export async function makeChange(tree: PastTree, { operations }: ChangeSet, turn
   }
 }
 
-/** The bytes of what a change puts, as `measure` counts them, or as soon as that is large a number above LARGE_BYTES. */
-function sizeOf({ changeSet: { operations } }: PathChange): number {
+/**
+ * The bytes of what a change puts, as `measure` counts them, or as soon as that is large a number above LARGE_BYTES; in
+ * steps.
+ */
+export function* sizeOf({ changeSet: { operations } }: PathChange): Generator<void, number> {
   if (operations.length >= OPERATIONS_AT_ONCE) return 0;
   let bytes = 0;
   for (const operation of operations) {
-    if (operation.type === 'put') bytes += sizeUpTo(operation.value, LARGE_BYTES - bytes);
+    if (operation.type === 'put') bytes += yield* sizeUpTo(operation.value, LARGE_BYTES - bytes);
     if (bytes > LARGE_BYTES) break;
   }
   return bytes;
 }
 
-function sizeUpTo(value: Value, most: number): number {
-  if (typeof value === 'string') return 8 + value.length;
-  if (typeof value !== 'object' || value === null) return 8;
+/** Pauses after some 64 members. */
+function* sizeUpTo(value: Value, most: number): Generator<void, number> {
+  if (typeof value !== 'object' || value === null) return sizeOfLeaf(value);
   let bytes = 8;
+  let left = STEP_ITEMS;
   const object = value as { readonly [key: string]: Value };
   for (const key in object) {
     if (bytes > most) break;
-    bytes += key.length + sizeUpTo(object[key]!, most - bytes);
+    const member = object[key]!;
+    bytes += key.length + (typeof member === 'object' ? yield* sizeUpTo(member, most - bytes) : sizeOfLeaf(member));
+    if (--left > 0) continue;
+    left = STEP_ITEMS;
+    yield;
   }
+  yield;
   return bytes;
+}
+
+function sizeOfLeaf(leaf: Value): number {
+  return typeof leaf === 'string' ? 8 + leaf.length : 8;
 }

@@ -1,6 +1,6 @@
 import { type Path, type PastTree, Signal, Turn } from '@evertree/core';
 import type { Change, ChangesOptions } from './answers.ts';
-import { ChangeBatch, makeChange, readBefore, valuesAt } from './before-values.ts';
+import { ChangeBatch, makeChange, readBefore, sizeOf, valuesAt } from './before-values.ts';
 import { changesBackward, changesIn, toChange } from './changes.ts';
 import type { PathChange } from './path-change.ts';
 import { boundaryBefore } from './frame-access.ts';
@@ -25,8 +25,8 @@ export async function* newestFirst(
 ): AsyncGenerator<Change, void, undefined> {
   const range = { after, upTo: upTo ?? view.last.revision };
   const wish = { path, values, expected: expectedOf(limit), signal };
+  const turn = new Turn(view.clock);
   if (!values) {
-    const turn = new Turn(view.clock);
     for await (const change of changesBackward(view, { ...wish, author }, range)) yield await toChange(change, path, undefined, turn);
     return;
   }
@@ -34,9 +34,10 @@ export async function* newestFirst(
   const batch = new ChangeBatch();
   let wanted = 0;
   for await (const change of changesBackward(view, { ...wish, author: undefined }, range)) {
-    if (!batch.add(change)) {
+    const bytes = await turn.run(sizeOf(change));
+    if (!batch.add(change, bytes)) {
       yield* withValues(view, batch.take(), path, author);
-      batch.add(change);
+      batch.add(change, bytes);
     }
     if (author === undefined || change.changeSet.author === author) wanted++;
     if (wanted < limit && !batch.isFull) continue;

@@ -155,7 +155,13 @@ export class HistoryQueries implements HistoryQuestions {
     const view = await this.#view(to, ...(from === undefined ? [] : [from]));
     const values = deleted || where !== undefined;
     const range = await this.#range(view, { from, to, values });
-    for await (const change of newestFirst(view, path, range, { author, values, signal })) yield* findingsIn(view, change, path, options);
+    const turn = new Turn(view.clock);
+    for await (const change of newestFirst(view, path, range, { author, values, signal })) {
+      for (const found of findingsIn(view, change, path, options)) {
+        if (found !== undefined) yield found;
+        await turn.breathe();
+      }
+    }
   }
 
   /**

@@ -63,6 +63,26 @@ test('a value that is made in steps is the one that was put, and ends where it i
   );
 });
 
+test('what is at a path in a value is found, with a pause after each 1,024 members', () => {
+  const members = 5_000;
+  const inner = Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`a-key-that-is-long-${n}`, n]));
+  const value = Object.fromEntries(Array.from({ length: members }, (_, n) => [`k${n}`, n === 1 ? 1 : inner]));
+  const findAt = (path: readonly string[]) => {
+    let [entered, pauses]: [number | undefined, number] = [undefined, 0];
+    ends([value], scan => {
+      const steps = scan.descend(path.map(key => Buffer.from(key)));
+      let step = steps.next();
+      for (; step.done !== true; step = steps.next()) pauses++;
+      entered = step.value;
+    });
+    return { entered, pauses };
+  };
+  expect(findAt(['k4999', 'a-key-that-is-long-7']).entered).toBe(2);
+  expect(findAt(['k4999', 'none']).entered).toBe(-1);
+  expect(findAt(['k1', 'inside']).entered).toBe(1);
+  expect(findAt(['none'])).toEqual({ entered: -1, pauses: 4 });
+});
+
 test('a large value is made with a pause after each 1,024 members, and its arrays are frozen', () => {
   const found: unknown[] = [];
   const large = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`k${index}`, [index]]));

@@ -38,6 +38,8 @@ const STEP_ITEMS = 1_024;
 
 /** The most bytes of a varint: seven bits each, below 2^53. */
 const VARINT_BYTES = 8;
+/** A body of so many bytes is stepped over in a millisecond or two. */
+const SHORT_BYTES = 256 * 1024;
 
 /**
  * Steps through a binary body, and tells where everything stands in it. It makes no strings, nodes or values unless it is
@@ -80,6 +82,11 @@ export class BodyScan {
   /** Whether the operation puts an object or an array, which may be large. */
   get isContainer(): boolean {
     return this.tag === OBJECT || this.tag === ARRAY;
+  }
+
+  /** Whether it puts one that may take longer than a step to step over. */
+  get isLong(): boolean {
+    return this.isContainer && this.body.length > SHORT_BYTES;
   }
 
   get isDelete(): boolean {
@@ -186,22 +193,24 @@ export class BodyScan {
   }
 
   /**
-   * Steps into the value of the operation, as long as it is an object: `value` then gives what is there.
+   * Steps into the value of the operation, as long as it is an object: `value` then gives what is there. It pauses after
+   * each 1,024 members.
    * @param keys in UTF-8
    * @returns how many of them it went along; -1 if there is nothing under one of them; undefined as `value`
    */
-  descend(keys: readonly Uint8Array[]): number | undefined {
+  *descend(keys: readonly Uint8Array[]): Generator<void, number | undefined> {
     for (const [level, key] of keys.entries()) {
       if (this.tag !== OBJECT) return level;
-      const isThere = this.#enter(key);
+      const isThere = yield* this.#enter(key);
       if (isThere !== true) return isThere === false ? -1 : undefined;
     }
     return keys.length;
   }
 
   /** Steps to the member of an object with a key. */
-  #enter(key: Uint8Array): boolean | undefined {
+  *#enter(key: Uint8Array): Generator<void, boolean | undefined> {
     for (let left = this.varint(); left > 0; left--) {
+      if (left % STEP_ITEMS === 0) yield;
       const isSpelled = this.body[this.at] === 0;
       const number = this.#key();
       if (!this.#isWhole && !isSpelled) return undefined;
@@ -210,7 +219,9 @@ export class BodyScan {
         this.tag = tag;
         return true;
       }
-      this.#skip(tag);
+      this.tag = tag;
+      if (this.isLong) yield* this.skipInSteps();
+      else this.skip();
     }
     return false;
   }

@@ -171,7 +171,7 @@ export class ChangeReader {
   async #stepOver(scan: BodyScan, operations: number): Promise<void> {
     for (let left = operations; left > 0; left--) {
       scan.operation();
-      const isLarge = scan.isContainer;
+      const isLarge = scan.isLong;
       if (isLarge) for (const _ of scan.skipInSteps()) if (this.#turn.over) await this.#turn.rest();
       if (!isLarge) scan.skip();
       if ((isLarge || ++this.#stepped % STEP_ITEMS === 0) && this.#turn.over) await this.#turn.rest();
@@ -238,7 +238,7 @@ interface FoundValue {
 /** What is at a path in the value of an operation; undefined if that has a key that was spelled in another chunk. */
 function* valueIn(scan: BodyScan, inside: Path): Generator<void, { readonly value: Value | undefined } | undefined> {
   const keys = inside.map(key => Buffer.from(key, 'utf8'));
-  const entered = scan.descend(keys);
+  const entered = yield* scan.descend(keys);
   if (entered === undefined) return undefined;
   // A key with a lone surrogate is none of the tree's.
   if (entered < 0 || !inside.every(key => key.isWellFormed())) return { value: undefined };

@@ -63,7 +63,8 @@ function* binaryTouches(frame: Frame, paths: PathTable, visit: VisitTouch): Gene
       scan.operation();
       const path = scan.node === 0 ? 0 : paths.child(nodes[scan.node]!, keyOf(scan.key));
       visit(path, revision, index, scan.isDelete);
-      scan.skip();
+      if (scan.isLong) yield* scan.skipInSteps();
+      else scan.skip();
       if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
     }
   }

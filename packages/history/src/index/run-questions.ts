@@ -129,7 +129,7 @@ export class RunQuestions {
   }
 
   async *read(touches: readonly Touch[], files: SegmentFiles): AsyncGenerator<FoundChange, void, undefined> {
-    const changes = byRevision(touches);
+    const changes = await this.#turn.run(byRevision(touches));
     const readers = Array.from({ length: Math.min(READERS, changes.length) }, () => new ChangeReader(files, this.#turn));
     for (let from = 0; from < changes.length; from += WINDOW) {
       const window = changes.slice(from, from + WINDOW);
@@ -200,13 +200,16 @@ async function gatherPath(run: RunFile, key: Buffer, into: NewestTouches): Promi
   into.missesBefore(upTo);
 }
 
-/** Touches by their change sets. */
-function byRevision(touches: readonly Touch[]): (readonly Touch[])[] {
+/** Touches by their change sets, in steps. */
+function* byRevision(touches: readonly Touch[]): Generator<void, (readonly Touch[])[]> {
   const changes: Touch[][] = [];
-  for (const touch of touches) {
-    const last = changes.at(-1);
-    if (last?.[0]!.revision === touch.revision) last.push(touch);
-    else changes.push([touch]);
+  let revision = -1;
+  let last: Touch[] = [];
+  for (const [index, touch] of touches.entries()) {
+    if (touch.revision !== revision) changes.push((last = []));
+    ({ revision } = touch);
+    last.push(touch);
+    if (index % STEP_ITEMS === STEP_ITEMS - 1) yield;
   }
   return changes;
 }

@@ -3,7 +3,7 @@ import type { ChangeSetHead, EpochNote, FrameNote, MarkNote } from './body.ts';
 import { BodyAhead } from './body-ahead.ts';
 import type { Handover } from '../position.ts';
 import { EvertreeError } from '../errors.ts';
-import { fetchRecent, lookupHashed, reachHashed, spelledKey, type Child, type TreeNode } from '../tree/node.ts';
+import { childAt, fetchRecent, lookupHashed, reachHashed, slotOf, spelledKey, type Child, type TreeNode } from '../tree/node.ts';
 import type { Tree } from '../tree/tree.ts';
 
 /** The nodes below one with so many children are not all in the processor's nearer caches. */
@@ -79,7 +79,8 @@ export class ApplySink implements SteppedSink {
 
   put(id: number, key: string, keyLo: number, keyHi: number, child: Child): void {
     const node = this.#nodes[id]!;
-    this.#tree.change(node, key, keyLo, keyHi, lookupHashed(node, key, keyLo), child);
+    const slot = slotOf(node, key);
+    this.#tree.change(node, key, keyLo, keyHi, childAt(node, slot, key, keyLo), child, slot);
     this.#touch(id);
   }
 

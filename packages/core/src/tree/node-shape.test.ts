@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { exportValue, importValue } from './content.ts';
 import { hashKey, lanes } from './digest.ts';
 import { childKeys, lookup, type TreeNode } from './node.ts';
-import { NodeShape, STEPS_LIMIT } from './node-shape.ts';
+import { ASKED_FIRST, NodeShape, STEPS_LIMIT } from './node-shape.ts';
 import { Tree } from './tree.ts';
 import type { Value } from './value.ts';
 
@@ -11,9 +11,14 @@ function shapeOf(keys: readonly string[]): NodeShape {
   return keys.reduce((shape, key) => shape.with(key), NodeShape.empty);
 }
 
-function indexOf(shape: NodeShape, key: string): number {
+function hashAt(shape: NodeShape, index: number): { lo: number; hi: number } {
+  shape.hashAt(index);
+  return { ...lanes };
+}
+
+function hashOf(key: string): { lo: number; hi: number } {
   hashKey(key);
-  return shape.indexOf(key, lanes.lo);
+  return { ...lanes };
 }
 
 /** A string that no other one is identical with, also for V8. */
@@ -32,8 +37,14 @@ describe('A shape', () => {
         (keys, other) => {
           const shape = shapeOf(keys);
           expect(shape.keys).toEqual(keys);
-          for (const [index, key] of keys.entries()) expect(indexOf(shape, copyOf(key))).toBe(index);
-          expect(indexOf(shape, other)).toBe(keys.indexOf(other));
+          // At first it looks through the keys; when it is asked more often it makes a table.
+          for (let asked = 0; asked <= ASKED_FIRST + 1; asked++) {
+            for (const [index, key] of keys.entries()) {
+              expect(shape.indexOf(copyOf(key))).toBe(index);
+              expect(hashAt(shape, index)).toEqual(hashOf(key));
+            }
+            expect(shape.indexOf(other)).toBe(keys.indexOf(other));
+          }
         },
       ),
     );
@@ -50,11 +61,11 @@ describe('A shape', () => {
 
   it('stays what it is when there are more shapes than are known at a time', () => {
     const before = shapeOf(['kept', 'too']);
-    for (let n = 0; n < 2 * STEPS_LIMIT; n++) expect(indexOf(shapeOf([`only ${n}`]), `only ${n}`)).toBe(0);
+    for (let n = 0; n < 2 * STEPS_LIMIT; n++) expect(shapeOf([`only ${n}`]).indexOf(`only ${n}`)).toBe(0);
     const after = shapeOf(['kept', 'too']);
     expect(after).not.toBe(before);
     expect(shapeOf(['kept', 'too'])).toBe(after);
-    for (const shape of [before, after]) expect(['kept', 'too', 'other'].map(key => indexOf(shape, key))).toEqual([0, 1, -1]);
+    for (const shape of [before, after]) expect(['kept', 'too', 'other'].map(key => shape.indexOf(key))).toEqual([0, 1, -1]);
   });
 });
 

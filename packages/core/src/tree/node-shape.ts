@@ -7,6 +7,11 @@ import { hashKey, lanes } from './digest.ts';
  */
 export const STEPS_LIMIT = 4_096;
 
+/** So often a shape is asked for an index before it makes a table: one that a single node has is not worth it. */
+export const ASKED_FIRST = 16;
+
+const NONE: readonly number[] = [];
+
 /**
  * The keys of a narrow node, in the order in which they were added. As a rule many nodes have the same shape, and it
  * stays in the processor's caches: which child belongs to a key is found without a look at the keys of the node itself.
@@ -15,10 +20,14 @@ export const STEPS_LIMIT = 4_096;
 export class NodeShape {
   readonly keys: readonly string[];
   /**
-   * Pairs of a key and its index in `keys`, in places by the keys' hashes; undefined until somebody asks. A key has the
-   * first free place from that of its hash on, and half of the places at least are free.
+   * Indices by keys. V8 keeps a hash of its own in each string, so that this takes a third of the time in which a key's
+   * hash is computed.
    */
-  #places: (string | number | undefined)[] | undefined;
+  #table: Map<string, number> | undefined;
+  /** The keys' hashes, by index, once there is a table. */
+  #lows = NONE;
+  #highs = NONE;
+  #asked = 0;
   /** The shapes with one key more that were asked for, by that key. */
   #next: Map<string, NodeShape> | undefined;
   /** The last one of these. */
@@ -31,15 +40,21 @@ export class NodeShape {
 
   static readonly empty = new NodeShape([]);
 
-  /** The index of a key; -1 if the shape does not have it. @param keyLo low lane of the key's hash */
-  indexOf(key: string, keyLo: number): number {
-    const places = this.#places ?? this.#makePlaces();
-    const mask = places.length - 2;
-    for (let place = (keyLo << 1) & mask; ; place = (place + 2) & mask) {
-      const found = places[place];
-      if (found === undefined) return -1;
-      if (found === key) return places[place + 1] as number;
+  /** The index of a key; -1 if the shape does not have it. */
+  indexOf(key: string): number {
+    if (this.#table !== undefined) return this.#table.get(key) ?? -1;
+    if (++this.#asked > ASKED_FIRST) this.#makeTable();
+    return this.keys.indexOf(key);
+  }
+
+  /** Leaves the hash of the key at an index in `lanes`. */
+  hashAt(index: number): void {
+    if (this.#table === undefined) {
+      hashKey(this.keys[index]!);
+      return;
     }
+    lanes.lo = this.#lows[index]!;
+    lanes.hi = this.#highs[index]!;
   }
 
   /** The shape with another key behind these. */
@@ -77,20 +92,14 @@ export class NodeShape {
     this.#next = this.#lastKey = this.#last = undefined;
   }
 
-  #makePlaces(): (string | number | undefined)[] {
-    let length = 4;
-    while (length < this.keys.length * 4) length *= 2;
-    const places: (string | number | undefined)[] = [];
-    while (places.length < length) places.push(undefined);
-    for (const [index, key] of this.keys.entries()) {
+  #makeTable(): void {
+    const hashes = this.keys.map(key => {
       hashKey(key);
-      let place = (lanes.lo << 1) & (length - 2);
-      while (places[place] !== undefined) place = (place + 2) & (length - 2);
-      places[place] = key;
-      places[place + 1] = index;
-    }
-    this.#places = places.slice();
-    return this.#places;
+      return { ...lanes };
+    });
+    this.#lows = hashes.map(({ lo }) => lo);
+    this.#highs = hashes.map(({ hi }) => hi);
+    this.#table = new Map(this.keys.map((key, index) => [key, index]));
   }
 }
 

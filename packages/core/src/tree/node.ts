@@ -79,16 +79,36 @@ export class TreeNode implements NodeSlots<Child> {
 }
 
 export function lookup(node: TreeNode, key: string): Child | undefined {
+  if (node.shape !== undefined) return lookupNarrow(node, node.shape, key);
   hashKey(key);
-  return lookupHashed(node, key, lanes.lo);
+  return branchGet(node.wide!.branch, lanes.lo, key);
 }
 
 /** As lookup, for a key whose hash is known. */
 export function lookupHashed(node: TreeNode, key: string, keyLo: number): Child | undefined {
-  const { shape } = node;
-  if (shape === undefined) return branchGet(node.wide!.branch, keyLo, key);
-  const index = shape.indexOf(key, keyLo);
-  return index < 0 ? undefined : slotAt(node, index);
+  return childAt(node, slotOf(node, key), key, keyLo);
+}
+
+/** The slot of a key in a narrow node; -1 if it has none there, or if the node is wide. */
+export function slotOf({ shape }: TreeNode, key: string): number {
+  return shape === undefined ? -1 : shape.indexOf(key);
+}
+
+/** As lookupHashed. @param slot as slotOf tells */
+export function childAt(node: TreeNode, slot: number, key: string, keyLo: number): Child | undefined {
+  if (slot >= 0) return slotAt(node, slot);
+  return node.shape === undefined ? branchGet(node.wide!.branch, keyLo, key) : undefined;
+}
+
+/** Leaves the hash of a key in `lanes`. @param slot as slotOf tells */
+export function hashOfKey({ shape }: TreeNode, slot: number, key: string): void {
+  if (slot < 0) hashKey(key);
+  else shape!.hashAt(slot);
+}
+
+function lookupNarrow(node: TreeNode, shape: NodeShape, key: string): Child | undefined {
+  const slot = shape.indexOf(key);
+  return slot < 0 ? undefined : slotAt(node, slot);
 }
 
 /**
@@ -108,6 +128,7 @@ export function reachHashed(node: TreeNode, key: string, keyLo: number): Child |
 
 /** As reachHashed, for a key whose hash is not known. */
 export function reach(node: TreeNode, key: string): Child | undefined {
+  if (node.shape !== undefined) return lookupNarrow(node, node.shape, key);
   hashKey(key);
   return reachHashed(node, key, lanes.lo);
 }
@@ -169,9 +190,19 @@ export function copyNode(node: TreeNode, generation: number): TreeNode {
 
 /**
  * Sets or removes a child and keeps the sum. `node` must belong to the current generation, and a node that is put in or
- * taken out must not be touched. `old` is the present child.
+ * taken out must not be touched.
+ * @param old the present child
+ * @param slot as slotOf tells, for who asked it already
  */
-export function assign(node: TreeNode, key: string, keyLo: number, keyHi: number, old: Child | undefined, child: Child | undefined): void {
+export function assign(
+  node: TreeNode,
+  key: string,
+  keyLo: number,
+  keyHi: number,
+  old: Child | undefined,
+  child: Child | undefined,
+  slot: number = slotOf(node, key),
+): void {
   if (old !== undefined) {
     mixChild(old, keyLo, keyHi, false);
     node.sumLo = (node.sumLo - lanes.lo) | 0;
@@ -179,14 +210,14 @@ export function assign(node: TreeNode, key: string, keyLo: number, keyHi: number
     if (old instanceof TreeNode) node.wide?.recent?.forget(keyLo, old);
   }
   if (child === undefined) {
-    if (old !== undefined) remove(node, key, keyLo);
+    if (old !== undefined) remove(node, key, keyLo, slot);
     return;
   }
   mixChild(child, keyLo, keyHi, true);
   node.sumLo = (node.sumLo + lanes.lo) | 0;
   node.sumHi = (node.sumHi + lanes.hi) | 0;
   if (old === undefined) add(node, key, keyLo, child);
-  else replace(node, key, keyLo, child);
+  else replace(node, key, keyLo, child, slot);
 }
 
 /**
@@ -212,7 +243,7 @@ export function insert(node: TreeNode, key: string, child: Child, lo: number, hi
 
 /** Replaces a child by its copy of another generation, which has the same content and digest. */
 export function adopt(node: TreeNode, key: string, child: TreeNode): void {
-  replace(node, key, child.keyLo, child);
+  replace(node, key, child.keyLo, child, slotOf(node, key));
   node.wide?.recent?.set(child.keyLo, key, child, node.size);
 }
 
@@ -230,10 +261,9 @@ function add(node: TreeNode, key: string, keyLo: number, child: Child): void {
 }
 
 /** Puts another child under a key that the node has. */
-function replace(node: TreeNode, key: string, keyLo: number, child: Child): void {
-  const { shape } = node;
-  if (shape === undefined) setInBranch(node.wide!, keyLo, key, child, node.generation);
-  else setSlot(node, shape.indexOf(key, keyLo), child);
+function replace(node: TreeNode, key: string, keyLo: number, child: Child, slot: number): void {
+  if (slot < 0) setInBranch(node.wide!, keyLo, key, child, node.generation);
+  else setSlot(node, slot, child);
 }
 
 function setInBranch(wide: WideContent, keyLo: number, key: string, child: Child, generation: number): void {
@@ -263,15 +293,14 @@ function mixChild(child: Child, keyLo: number, keyHi: number, enters: boolean): 
   child.partHi = lanes.hi;
 }
 
-function remove(node: TreeNode, key: string, keyLo: number): void {
+function remove(node: TreeNode, key: string, keyLo: number, slot: number): void {
   const { shape } = node;
   if (shape === undefined) {
     const wide = node.wide!;
     wide.branch = branchRemove(wide.branch, 0, keyLo, key, node.generation);
   } else {
-    const index = shape.indexOf(key, keyLo);
-    removeSlot(node, index, node.size);
-    node.shape = shape.without(index);
+    removeSlot(node, slot, node.size);
+    node.shape = shape.without(slot);
   }
   node.size--;
 }

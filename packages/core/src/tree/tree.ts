@@ -1,5 +1,5 @@
 import { closeSum, formatDigest, hashKey, hashLeaf, lanes } from './digest.ts';
-import { adopt, assign, copyNode, lookup, lookupHashed, reach, TreeNode, type Child } from './node.ts';
+import { adopt, assign, childAt, copyNode, hashOfKey, lookup, lookupHashed, reach, slotOf, TreeNode, type Child } from './node.ts';
 import { sameContent } from './content.ts';
 import { sumAgain, TouchedLevel } from './touched-level.ts';
 import { UndoLog } from './undo-log.ts';
@@ -75,16 +75,17 @@ export class Tree {
     const made = this.#reach(path, last, true);
     const parent = this.trail[last]!;
     const key = path[last]!;
-    hashKey(key);
+    const slot = slotOf(parent, key);
+    hashOfKey(parent, slot, key);
     const { lo, hi } = lanes;
     this.keyLo = lo;
-    const old = lookupHashed(parent, key, lo);
+    const old = childAt(parent, slot, key, lo);
     if (old === undefined) {
       if (made === 0) checkNewKeys(path, last);
     } else if (old === child || (typeof child === 'object' && this.#isSame(old, child))) {
       return UNCHANGED;
     }
-    this.change(parent, key, lo, hi, old, child);
+    this.change(parent, key, lo, hi, old, child, slot);
     this.#touch(last);
     return made === 0 ? path.length : made;
   }
@@ -96,12 +97,13 @@ export class Tree {
     if (this.#reach(path, last, false) < 0) return UNCHANGED;
     const parent = this.trail[last]!;
     const key = path[last]!;
-    hashKey(key);
+    const slot = slotOf(parent, key);
+    hashOfKey(parent, slot, key);
     const { lo, hi } = lanes;
     this.keyLo = lo;
-    const old = lookupHashed(parent, key, lo);
+    const old = childAt(parent, slot, key, lo);
     if (old === undefined) return UNCHANGED;
-    this.change(parent, key, lo, hi, old, undefined);
+    this.change(parent, key, lo, hi, old, undefined, slot);
     this.#touch(last);
     return path.length;
   }
@@ -109,13 +111,22 @@ export class Tree {
   /**
    * Changes one child of a node of this generation and logs how to take that back. The caller marks the nodes above as
    * touched. Before an inner node is removed or replaced it mixes all touched nodes.
+   * @param slot as slotOf tells, for who asked it already
    */
-  change(parent: TreeNode, key: string, keyLo: number, keyHi: number, old: Child | undefined, child: Child | undefined): void {
+  change(
+    parent: TreeNode,
+    key: string,
+    keyLo: number,
+    keyHi: number,
+    old: Child | undefined,
+    child: Child | undefined,
+    slot: number = slotOf(parent, key),
+  ): void {
     if (old instanceof TreeNode) {
       this.mixTouched();
       this.#reached = -1;
     }
-    assign(parent, key, keyLo, keyHi, old, child);
+    assign(parent, key, keyLo, keyHi, old, child, slot);
     this.undo.push(parent, key, old);
   }
 

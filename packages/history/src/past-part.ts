@@ -3,7 +3,8 @@ import { type ChangeIndex, IndexOutdated, type Touch } from './change-index.ts';
 import { framesForward } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
 import { readPastTree } from './past-reader.ts';
-import { isObject, pathsIn, setOfAll } from './paths.ts';
+import { isAtOrAbove, isObject, pathsIn, setOfAll } from './paths.ts';
+import { sortSteps } from './sort-steps.ts';
 
 /** With more paths or more touches below them than this, reading the whole tree from snapshot and frames costs less. */
 const MOST_PATHS = 1_000;
@@ -125,15 +126,20 @@ class PartFromIndex {
     const touches: Touch[] = [];
     for (const { path, value, since } of known) {
       if (value !== undefined && !isObject(value)) continue;
-      const below = new Map<string, Touch>();
+      // A path comes before what is below it: here are the touches at and above the one that comes.
+      const above: Touch[] = [];
       for await (const touch of this.#index.newestBelow(path, this.#upTo)) {
-        if (touch.revision > since && touch.path.length > path.length) below.set(nameOf(touch.path), touch);
         await this.#turn.breathe();
+        if (touch.revision <= since || touch.path.length <= path.length) continue;
+        while (above.length > 0 && !isAtOrAbove(above.at(-1)!.path, touch.path)) above.pop();
+        // What a later operation above it took away: what stood there meanwhile is not known.
+        const isReplaced = above.some(({ revision }) => revision > touch.revision);
+        above.push(touch);
+        if (!isReplaced) touches.push(touch);
       }
-      for (const touch of below.values()) if (!isReplaced(touch, below, path.length)) touches.push(touch);
     }
-    touches.sort((a, b) => a.revision - b.revision || a.operation - b.operation);
-    for await (const change of this.#index.read(touches)) {
+    const inOrder = await this.#turn.run(sortSteps(touches, (a, b) => a.revision - b.revision || a.operation - b.operation));
+    for await (const change of this.#index.read(inOrder)) {
       for (const { touch, value } of change.touches) {
         await this.#add(touch, value);
         if (this.#turn.over) await this.#turn.rest();
@@ -193,17 +199,4 @@ class PartFromIndex {
     }
     return true;
   }
-}
-
-function nameOf(path: Path): string {
-  return JSON.stringify(path);
-}
-
-/** Whether a later operation above it, at a depth beyond `depth`, took a touch away. What stood there meanwhile is not known. */
-function isReplaced({ path, revision }: Touch, touches: ReadonlyMap<string, Touch>, depth: number): boolean {
-  for (let length = depth + 1; length < path.length; length++) {
-    const above = touches.get(nameOf(path.slice(0, length)));
-    if (above !== undefined && above.revision > revision) return true;
-  }
-  return false;
 }

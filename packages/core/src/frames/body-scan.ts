@@ -58,6 +58,8 @@ export class BodyScan {
   readonly #isWhole: boolean;
   readonly #defined: ((parent: number, key: number) => void) | undefined;
   #nodes = ROOT_ID;
+  /** Members and items that were stepped over one by one: values of a few may follow one another. */
+  #skipped = 0;
 
   // The change set of the last `changeSet`.
   /** Milliseconds since the change set before. */
@@ -148,7 +150,6 @@ export class BodyScan {
     // How many members or items of each open container are left, and which of these containers are objects.
     const left: number[] = [];
     const isObject: boolean[] = [];
-    let work = 0;
     for (let tag = this.tag; ;) {
       if (tag === OBJECT || tag === ARRAY) {
         left.push(this.varint());
@@ -164,13 +165,13 @@ export class BodyScan {
       left[left.length - 1]!--;
       if (isObject.at(-1) === true) this.#key();
       tag = this.#byte();
-      if (++work % STEP_ITEMS === 0) yield;
+      if (++this.#skipped % STEP_ITEMS === 0) yield;
     }
   }
 
   /** The value of the operation; undefined if it has a key that was spelled before this part. */
   value(): Value | undefined {
-    return finishSteps(this.valueInSteps());
+    return this.isContainer ? finishSteps(this.valueInSteps()) : this.#scalar(this.tag);
   }
 
   /** As `value`, with a pause after each 1,024 members or items of a large value. */
@@ -210,7 +211,7 @@ export class BodyScan {
   /** Steps to the member of an object with a key. */
   *#enter(key: Uint8Array): Generator<void, boolean | undefined> {
     for (let left = this.varint(); left > 0; left--) {
-      if (left % STEP_ITEMS === 0) yield;
+      if (++this.#skipped % STEP_ITEMS === 0) yield;
       const isSpelled = this.body[this.at] === 0;
       const number = this.#key();
       if (!this.#isWhole && !isSpelled) return undefined;

@@ -1,3 +1,4 @@
+import { sortSteps } from '../sort-steps.ts';
 import type { Posting, TouchCursor } from './touch-cursor.ts';
 
 /** A touch with the key of its path. */
@@ -37,8 +38,19 @@ export class NewestTouches {
       key ??= Buffer.from(cursor.key.subarray(0, cursor.keyLength));
       this.#touches.push({ revision, operation, isDelete, key });
     });
-    if (this.#touches.length > this.limit * 2) this.#shorten();
     return count;
+  }
+
+  /** Whether `shorten` is to be called before more are added. */
+  get isOverfull(): boolean {
+    return this.#touches.length > this.limit * 2;
+  }
+
+  /** Lets the older ones go, in steps. */
+  *shorten(): Generator<void> {
+    const sorted = yield* sortSteps(this.#touches, newestFirst);
+    this.missesBefore(sorted[this.limit]!.revision);
+    this.#touches = sorted.filter(({ revision }) => revision > this.#missing);
   }
 
   /** Not all older touches of a path were added: those that were are the newest. */
@@ -46,17 +58,10 @@ export class NewestTouches {
     this.#missing = Math.max(this.#missing, revision);
   }
 
-  /** The newest touches, the newest first. `isComplete` says whether there are no others in the range. */
-  take(): { readonly touches: readonly KeyedPosting[]; readonly isComplete: boolean } {
-    this.#touches.sort(newestFirst);
-    const touches = this.#touches.filter(({ revision }) => revision > this.#missing);
-    return { touches, isComplete: this.#missing === this.after };
-  }
-
-  #shorten(): void {
-    this.#touches.sort(newestFirst);
-    this.missesBefore(this.#touches[this.limit]!.revision);
-    this.#touches = this.#touches.filter(({ revision }) => revision > this.#missing);
+  /** The newest touches, the newest first; in steps. `isComplete` says whether there are no others in the range. */
+  *take(): Generator<void, { readonly touches: readonly KeyedPosting[]; readonly isComplete: boolean }> {
+    const found = this.#touches.filter(({ revision }) => revision > this.#missing);
+    return { touches: yield* sortSteps(found, newestFirst), isComplete: this.#missing === this.after };
   }
 }
 

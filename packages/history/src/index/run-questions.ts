@@ -100,7 +100,7 @@ export class RunQuestions {
       for (let upTo = range.upTo; ;) {
         const newest = new NewestTouches(look, { after, upTo });
         await this.#gather(run, key, newest);
-        const { touches, isComplete } = newest.take();
+        const { touches, isComplete } = await this.#turn.run(newest.take());
         for (const [index, { revision, operation, isDelete, key: path }] of touches.entries()) {
           yield touchOf(revision, operation, isDelete, path);
           if (index % STEP_ITEMS === 0) await this.#turn.breathe();
@@ -166,6 +166,7 @@ export class RunQuestions {
     let entries = 0;
     for (let isIn = await this.#into(cursor, key); isIn; isIn = await this.#on(cursor, key)) {
       if (cursor.keyLength > key.length) into.addAll(cursor);
+      if (into.isOverfull) await this.#turn.run(into.shorten());
       if (++entries % STEP_ITEMS === 0) await this.#turn.breathe();
     }
   }

@@ -191,7 +191,8 @@ class BodySteps {
           node = new TreeNode(this.#generation);
           left = from.varint();
         } else {
-          const child = tag === ARRAY ? yield* this.#array() : from.value(tag);
+          const isLongText = tag === TEXT && from.atLongText;
+          const child = tag === ARRAY || isLongText ? yield* this.#value(tag, inside) : from.value(tag);
           assign(node, keys.text(key), keys.lo(key), keys.hi(key), undefined, child);
         }
         if (from.at >= this.#pauseAt) yield* this.#pause();

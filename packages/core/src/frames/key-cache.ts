@@ -6,13 +6,20 @@ const LONGEST_BYTES = 40;
 /** The first and the largest number of slots, powers of two. Most of the strings in them are also keys of the tree. */
 const FIRST_PLACES = 4_096;
 const MOST_PLACES = 1_048_576;
+/** Slots are made as they are needed, so many at once: all of the most together take 6 to 20 ms. A power of two. */
+const PAGE_PLACES = 4_096;
+const PAGE_BITS = 12;
+
+/** A page of slots, each with a key. */
+type Page = (string | undefined)[];
 
 /**
  * Keys of recent frames, by their bytes. Each frame spells its keys anew, and making a string that V8 compares by
  * address costs ten times as much as finding it here. Measured, this saves a third of applying a frame with many keys.
  */
 class KeyCache {
-  #keys = emptyPlaces(FIRST_PLACES);
+  #pages: (Page | undefined)[] = [emptyPage()];
+  #places = FIRST_PLACES;
   /** 1 for each slot whose string is V8's own copy. */
   #isInternal = new Uint8Array(FIRST_PLACES);
   /** How many keys replaced others in their slots since the cache last grew. */
@@ -30,22 +37,23 @@ class KeyCache {
     if (end - start > LONGEST_BYTES) return bytes.toString('utf8', start, end);
     let place = end - start;
     for (let at = start; at < end; at++) place = Math.imul(place ^ bytes[at]!, 0x0100_0193);
-    place = (place ^ (place >>> 15)) & (this.#keys.length - 1);
-    const known = this.#keys[place];
+    place = (place ^ (place >>> 15)) & (this.#places - 1);
+    const page = (this.#pages[place >>> PAGE_BITS] ??= emptyPage());
+    const known = page[place & (PAGE_PLACES - 1)];
     if (known !== undefined && isSpelled(known, bytes, start, end))
-      return this.#isInternal[place] === 1 ? known : this.#meetAgain(place, known);
+      return this.#isInternal[place] === 1 ? known : this.#meetAgain(page, place, known);
     // Most keys of a large object are met once: V8's copy of one costs a microsecond, and all else some 0.1.
     const key = bytes.toString('utf8', start, end);
-    this.#keys[place] = key;
+    page[place & (PAGE_PLACES - 1)] = key;
     this.#isInternal[place] = 0;
-    if (known !== undefined && ++this.#pushed > this.#keys.length / 2) this.#grow();
+    if (known !== undefined && ++this.#pushed > this.#places / 2) this.#grow();
     return key;
   }
 
   /** A key that comes again will come often. */
-  #meetAgain(place: number, known: string): string {
+  #meetAgain(page: Page, place: number, known: string): string {
     const key = internalize(known);
-    this.#keys[place] = key;
+    page[place & (PAGE_PLACES - 1)] = key;
     this.#isInternal[place] = 1;
     return key;
   }
@@ -53,16 +61,17 @@ class KeyCache {
   /** Doubles the slots. They are empty then, and fill again with the next frames. */
   #grow(): void {
     this.#pushed = 0;
-    if (this.#keys.length === MOST_PLACES) return;
-    this.#keys = emptyPlaces(this.#keys.length * 2);
-    this.#isInternal = new Uint8Array(this.#keys.length);
+    if (this.#places === MOST_PLACES) return;
+    this.#places *= 2;
+    this.#pages = Array.from<Page | undefined>({ length: this.#places >>> PAGE_BITS });
+    this.#isInternal = new Uint8Array(this.#places);
   }
 }
 
-/** Array.from with a length takes ten times as long, 50 ms for the most places. */
-function emptyPlaces(count: number): (string | undefined)[] {
-  const places: (string | undefined)[] = [];
-  places.length = count;
+/** Array.from with a length takes ten times as long. */
+function emptyPage(): Page {
+  const places: Page = [];
+  places.length = PAGE_PLACES;
   return places.fill(undefined);
 }
 

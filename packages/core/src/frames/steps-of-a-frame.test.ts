@@ -72,6 +72,17 @@ describe.each<BodyCodec>(['binary', 'json'])('a frame with a %s body, applied in
 const pairs = (count: number): Value => Array.from({ length: count }, (_, index) => [[index], { a: [index, { b: 'x' }], c: null }]);
 const put = (path: Path, value: Value | undefined): Step => ({ path, value, pin: false });
 
+it.each([undefined, () => true])('a long text inside an object is digested in steps', concerns => {
+  const tree = new Tree();
+  const text = 'text'.repeat(60_000);
+  const runs = [[put(['a'], { text, n: 1 })], [put(['a', 'b'], { list: [text], text: `${text}!` })], [put(['a'], { text })]];
+  for (const frame of frames(new Tree(), runs, 'binary')) {
+    const pauses = [...applySteps(tree.fork(), frame, concerns)].length;
+    if (frame.bytes.length > 64 * 1024) expect(pauses).toBeGreaterThan(3);
+    expect(expectSame(tree, frame, concerns)).toBe(true);
+  }
+});
+
 describe.each([
   ['nobody listens', undefined],
   ['somebody listens', () => true],

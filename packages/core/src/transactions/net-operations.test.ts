@@ -75,3 +75,24 @@ it('a long transaction writes to the same paths by pointers as by segments', () 
   };
   expect(written(formatPath)).toBe(written(segments => segments));
 });
+
+it('are few for a long transaction of which many writes meet in one object', () => {
+  const tree = new Tree();
+  const before = tree.pin();
+  const left = new Map<string, number>();
+  const transaction = new Transaction(tree, { concerns: () => false }, 1e7);
+  const { operations } = transaction.run(tx => {
+    for (let n = 0; n < 40_000; n++) {
+      const key = `k${n % 3 === 0 ? n >> 1 : n}`;
+      if (n % 10 === 9) tx.delete(['wide', key]);
+      else tx.put(['wide', key, 'x'], n);
+      if (n % 10 === 9) left.delete(key);
+      else left.set(key, n);
+    }
+  }, new Guards());
+  expect(exportValue(tree.get(['wide']) as Child)).toEqual(Object.fromEntries([...left].map(([key, n]) => [key, { x: n }])));
+  const again = new Tree(before);
+  for (const { path: at, child } of operations) again.put(at, importValue(exportValue(child!), at, again.generation));
+  expect(again.digest()).toBe(tree.digest());
+  expect(new Set(operations.map(each => each.path.join('/'))).size).toBe(operations.length);
+});

@@ -3,6 +3,7 @@ import { exportValue, sameContent } from '../tree/content.ts';
 import { forEachDifferentChild } from '../tree/node-difference.ts';
 import { lookup, TreeNode, type Child } from '../tree/node.ts';
 import { ROOT, type Path } from '../tree/path.ts';
+import { SteadyMap } from '../steady-map.ts';
 import { finishSteps } from '../turn.ts';
 import type { Value } from '../tree/value.ts';
 
@@ -19,7 +20,7 @@ export interface TreeWrite extends NetOperation {
 }
 
 /** What was written below an object, by key: a path that was written itself covers everything below it. */
-type Written = Map<string, Written | TreeWrite>;
+type Written = SteadyMap<Written | TreeWrite>;
 
 /** As netSteps, without a pause. */
 export function netOperations(writes: readonly TreeWrite[], before: TreeNode, after: TreeNode): readonly NetOperation[] {
@@ -54,7 +55,7 @@ export function* netSteps(writes: readonly TreeWrite[], before: TreeNode, after:
 }
 
 class GatheredWrites {
-  readonly root: Written = new Map();
+  readonly root: Written = new SteadyMap();
   /** A write of the whole tree: no other one counts. */
   whole: TreeWrite | undefined;
   /** Some writes have equal paths, or one is above another, or it is not known what one of them left. */
@@ -95,9 +96,9 @@ class GatheredWrites {
   /** What was written below a key; undefined if the key's own path was written, which then covers this write too. */
   #enter(at: Written, key: string): Written | undefined {
     const next = at.get(key);
-    if (next instanceof Map) return next;
+    if (next instanceof SteadyMap) return next;
     if (next === undefined) {
-      const below: Written = new Map();
+      const below: Written = new SteadyMap();
       at.set(key, below);
       return below;
     }
@@ -124,13 +125,13 @@ function* collect(at: Written, before: Child | undefined, after: Child | undefin
       left = STEP_WRITES;
       yield;
     }
-    if (!(next instanceof Map) && next.exact) {
+    if (!(next instanceof SteadyMap) && next.exact) {
       operations.push(next);
       continue;
     }
     const old = before instanceof TreeNode ? lookup(before, key) : undefined;
     const child = after instanceof TreeNode ? lookup(after, key) : undefined;
-    if (next instanceof Map) yield* collect(next, old, child, operations);
+    if (next instanceof SteadyMap) yield* collect(next, old, child, operations);
     else if (!sameContent(old, child)) operations.push({ path: next.path, child });
   }
 }

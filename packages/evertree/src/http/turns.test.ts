@@ -41,6 +41,27 @@ test('a short task that is alone goes on at once', () => {
   expect([turns.breathe(), turns.breathe()]).toEqual([undefined, undefined]);
 });
 
+test('what its first step took leaves the next one to a later turn', async () => {
+  let nowMs = 0;
+  const turns = new Turns({ ...systemClock, monotonic: () => nowMs });
+  let turn = 0;
+  const taken: number[] = [];
+  const count = (): void => {
+    turn++;
+    if (taken.length < 3) setImmediate(count);
+  };
+  setImmediate(count);
+  const longSteps = function* (): Generator<void> {
+    for (let step = 0; step < 3; step++) {
+      taken.push(turn);
+      nowMs += 10;
+      yield;
+    }
+  };
+  await turns.run(longSteps());
+  expect(new Set(taken).size).toBe(3);
+});
+
 test('what many wake up to do at once is spread over turns, with what Node writes at the end of each step', async () => {
   let nowMs = 0;
   const turns = new Turns({ ...systemClock, monotonic: () => nowMs });

@@ -33,6 +33,8 @@ export class Turns {
 
   /** Does work in steps, between which others get their turn. */
   async run<T>(steps: Generator<unknown, T, void>): Promise<T> {
+    // The first step counts as the others do.
+    this.#hasTime();
     for (let step = steps.next(); ; step = steps.next()) {
       // The result is used in a step of its own.
       await this.breathe();

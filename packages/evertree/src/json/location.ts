@@ -21,7 +21,7 @@ const TOKENS_A_STEP = 16_384;
  */
 export function locate(text: string, until: number): JsonLocation {
   const scanner = new JsonScanner(text);
-  const walk = new Walk();
+  const walk = new Walk(true);
   for (;;) {
     const token = scanner.next();
     const { offset } = scanner;
@@ -37,7 +37,7 @@ export function faultOffset(text: string): number {
 /** As faultOffset, in steps. */
 export function* faultSteps(text: string): Generator<void, number, void> {
   const scanner = new JsonScanner(text);
-  const walk = new Walk();
+  const walk = new Walk(false);
   for (let left = TOKENS_A_STEP; walk.take(scanner.next(), scanner);) {
     if (--left > 0) continue;
     left = TOKENS_A_STEP;
@@ -52,9 +52,15 @@ const SCALARS: readonly TokenKind[] = ['string', 'number', 'true', 'false', 'nul
 type Expected = 'value' | 'first-value' | 'key' | 'first-key' | 'colon' | 'comma';
 
 class Walk {
-  /** An index for each array, a key for each object that is open. */
+  /** An index for each array, a key for each object that is open; empty if it is not kept. */
   readonly path: (string | number)[] = [];
+  readonly #keepsPath: boolean;
+  readonly #open = new OpenContainers();
   #expected: Expected = 'value';
+
+  constructor(keepsPath: boolean) {
+    this.#keepsPath = keepsPath;
+  }
 
   /** Whether JSON allows the token here. */
   take(token: TokenKind, scanner: JsonScanner): boolean {
@@ -66,7 +72,7 @@ class Walk {
       case 'first-key':
         if (token === '}' && this.#expected === 'first-key') return this.#close();
         if (token !== 'string') return false;
-        this.path[this.path.length - 1] = JSON.parse(scanner.written) as string;
+        if (this.#keepsPath) this.path[this.path.length - 1] = JSON.parse(scanner.written) as string;
         return this.#expect('colon');
       case 'colon':
         return token === ':' && this.#expect('value');
@@ -80,26 +86,24 @@ class Walk {
   #takeValue(token: TokenKind): boolean {
     if (SCALARS.includes(token)) return this.#expect('comma');
     if (token === ']' && this.#expected === 'first-value') return this.#close();
-    if (token === '[') {
-      this.path.push(0);
-      return this.#expect('first-value');
-    }
-    if (token !== '{') return false;
-    this.path.push('');
-    return this.#expect('first-key');
+    if (token !== '[' && token !== '{') return false;
+    this.#open.push(token === '[');
+    if (this.#keepsPath) this.path.push(token === '[' ? 0 : '');
+    return this.#expect(token === '[' ? 'first-value' : 'first-key');
   }
 
   #takeAfterValue(token: TokenKind): boolean {
-    const place = this.path.at(-1);
-    if (place === undefined) return false;
-    if (token === (typeof place === 'number' ? ']' : '}')) return this.#close();
+    if (this.#open.depth === 0) return false;
+    const { isArray } = this.#open;
+    if (token === (isArray ? ']' : '}')) return this.#close();
     if (token !== ',') return false;
-    if (typeof place === 'string') return this.#expect('key');
-    this.path[this.path.length - 1] = place + 1;
+    if (!isArray) return this.#expect('key');
+    if (this.#keepsPath) this.path[this.path.length - 1] = (this.path.at(-1) as number) + 1;
     return this.#expect('value');
   }
 
   #close(): boolean {
+    this.#open.pop();
     this.path.pop();
     return this.#expect('comma');
   }
@@ -107,6 +111,31 @@ class Walk {
   #expect(next: Expected): true {
     this.#expected = next;
     return true;
+  }
+}
+
+/** The open containers of a page: what JSON does not allow may nest as deep as it is long. */
+const PAGE_CONTAINERS = 64 * 1024;
+
+/** What is open: an array or an object at each level. It grows by a page: an array of 16 million copies itself for 0.1 s. */
+class OpenContainers {
+  depth = 0;
+  /** 1 for an array, the outermost first. */
+  readonly #pages: Uint8Array[] = [];
+
+  push(isArray: boolean): void {
+    const page = (this.#pages[Math.floor(this.depth / PAGE_CONTAINERS)] ??= new Uint8Array(PAGE_CONTAINERS));
+    page[this.depth++ % PAGE_CONTAINERS] = isArray ? 1 : 0;
+  }
+
+  pop(): void {
+    this.depth--;
+  }
+
+  /** Whether the innermost one is an array. */
+  get isArray(): boolean {
+    const level = this.depth - 1;
+    return this.#pages[Math.floor(level / PAGE_CONTAINERS)]![level % PAGE_CONTAINERS] === 1;
   }
 }
 

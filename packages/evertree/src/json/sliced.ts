@@ -105,7 +105,7 @@ class SlicedParser {
       add(this.#enter());
       return;
     }
-    const end = endOfValue(cursor.bytes, cursor.offset);
+    const end = yield* endOfValue(cursor.bytes, cursor.offset);
     const text = cursor.decode(cursor.offset, end ?? cursor.bytes.length);
     // JSON.parse would hold the event loop for long, only to refuse what nests deep.
     if (end === undefined) throw notJson(cursor.faultAt(text, yield* faultSteps(text)));
@@ -119,7 +119,7 @@ class SlicedParser {
   #readKey(): string {
     const cursor = this.#cursor;
     if (cursor.byte !== QUOTE) cursor.refuse();
-    const end = Math.min(endOfString(cursor.bytes, cursor.offset) + 1, cursor.bytes.length);
+    const end = Math.min(endOfString(cursor.bytes, cursor.offset, cursor.bytes.length) + 1, cursor.bytes.length);
     const text = cursor.decode(cursor.offset, end);
     const key = this.#parse(text, 0) as string;
     cursor.pass(text, end);

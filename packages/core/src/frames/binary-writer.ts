@@ -22,6 +22,8 @@ import { FIRST_PAIR, type Branch } from '../tree/branch.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { hashKey, lanes } from '../tree/digest.ts';
 import { eachChild, forEachChild, TreeNode, type Child } from '../tree/node.ts';
+import type { NodeShape } from '../tree/node-shape.ts';
+import { slotAt } from '../tree/node-slots.ts';
 import type { Path } from '../tree/path.ts';
 import type { Value } from '../tree/value.ts';
 import { isContainer, ValueWalk } from './value-walk.ts';
@@ -33,6 +35,9 @@ const KEPT_CAPACITY = 1024 * 1024;
 
 /** Members and items that are written between two pauses: some tenths of a millisecond. */
 const ITEMS_A_STEP = 1_024;
+
+/** Shapes whose keys' numbers a body keeps: of many objects, few have keys of their own. */
+const KEPT_SHAPES = 64;
 
 /** Slots of a key dictionary; a power of two. */
 const PLACES = 8_192;
@@ -50,6 +55,8 @@ export class BinaryBodyWriter implements BodyWriter {
   /** Members and items that were written in steps. */
   #items = 0;
   readonly #keys = new KeyDictionary();
+  /** The numbers of all keys of a shape: for one more object with these keys, none is looked up. */
+  readonly #shapes = new Map<NodeShape, readonly number[]>();
 
   get length(): number {
     return this.#taken ? 0 : this.#out.length;
@@ -155,6 +162,7 @@ export class BinaryBodyWriter implements BodyWriter {
     this.#time = 0;
     this.#taken = false;
     this.#keys.clear();
+    if (this.#shapes.size > 0) this.#shapes.clear();
   }
 
   /** Names the nodes of a trail up to `level` that have no name yet. */
@@ -175,15 +183,18 @@ export class BinaryBodyWriter implements BodyWriter {
     return trail[level]!.frameId;
   }
 
-  #key(key: string): void {
+  /** @returns the key's number in this body */
+  #key(key: string): number {
     hashKey(key);
-    this.#hashedKey(key, lanes.lo);
+    return this.#hashedKey(key, lanes.lo);
   }
 
-  #hashedKey(key: string, keyLo: number): void {
+  #hashedKey(key: string, keyLo: number): number {
     const known = this.#keys.number(key, keyLo);
     this.#out.varint(known);
-    if (known === 0) this.#out.text(key);
+    if (known > 0) return known;
+    this.#out.text(key);
+    return this.#keys.size;
   }
 
   #value(value: Child | Value): void {
@@ -299,10 +310,22 @@ export class BinaryBodyWriter implements BodyWriter {
 
   #node(node: TreeNode): void {
     this.#head(OBJECT, node.size);
-    forEachChild(node, (key, child) => {
-      this.#key(key);
-      this.#value(child);
-    });
+    const { shape } = node;
+    if (shape === undefined) {
+      forEachChild(node, (key, child) => {
+        this.#key(key);
+        this.#value(child);
+      });
+      return;
+    }
+    const known = this.#shapes.get(shape);
+    const numbers: number[] = [];
+    for (let index = 0; index < node.size; index++) {
+      if (known === undefined) numbers.push(this.#key(shape.keys[index]!));
+      else this.#out.varint(known[index]!);
+      this.#value(slotAt(node, index)!);
+    }
+    if (known === undefined && this.#shapes.size < KEPT_SHAPES) this.#shapes.set(shape, numbers);
   }
 }
 
@@ -319,7 +342,8 @@ class KeyDictionary {
   readonly #frames = new Uint32Array(PLACES);
   readonly #numbers = new Uint32Array(PLACES);
   #frame = 1;
-  #size = 0;
+  /** Keys that have a number. */
+  size = 0;
 
   /** The number of a key in this frame's dictionary; 0 if it is not there yet: it is given the next number then. */
   number(key: string, keyLo: number): number {
@@ -327,13 +351,13 @@ class KeyDictionary {
     if (this.#frames[place] === this.#frame && this.#keys[place] === key) return this.#numbers[place]!;
     this.#frames[place] = this.#frame;
     this.#keys[place] = key;
-    this.#numbers[place] = ++this.#size;
+    this.#numbers[place] = ++this.size;
     return 0;
   }
 
   /** Begins an empty dictionary. */
   clear(): void {
-    this.#size = 0;
+    this.size = 0;
     if (++this.#frame < 0x1_0000_0000) return;
     this.#frame = 1;
     this.#frames.fill(0);

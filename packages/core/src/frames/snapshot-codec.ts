@@ -88,10 +88,10 @@ class TreeWriter {
     if (child.branch !== undefined) return child.size === 0 ? room : -1;
     for (let index = 0; index < child.size; index++) {
       const field = slotAt(child, index)!;
-      if (field instanceof TreeNode) return -1;
       if (typeof field === 'string') {
         room -= field.length;
-      } else if (isContainer(field)) {
+      } else if (typeof field === 'object' && field !== null) {
+        if (field instanceof TreeNode) return -1;
         const weight = shortWeight(field);
         if (weight < 0) this.#arrays = [...this.#arrays, field];
         else room -= weight;
@@ -141,7 +141,7 @@ export class SnapshotBuilder {
   add(chunk: Uint8Array): void {
     const { head, body } = open(chunk);
     readBinaryBody(body, head, this.tree.generation, new ApplySink(this.tree));
-    this.tree.undo.clear();
+    this.#rest();
   }
 
   /** As `add`, in steps if the chunk has a long value; others take some milliseconds. */
@@ -150,16 +150,16 @@ export class SnapshotBuilder {
     const { head, body } = open(chunk);
     const options = { sink: new ApplySink(this.tree), sieve: undefined, changeSets: head.count };
     for (const _ of readInSteps(body, head, this.tree.generation, options)) {
-      this.tree.undo.clear();
+      this.#rest();
       yield;
     }
-    this.tree.undo.clear();
+    this.#rest();
   }
 
-  /** As `finish`, in steps. */
-  *finishSteps(header: SnapshotHeader): Generator<void, Tree> {
-    yield* this.tree.mixSteps();
-    return this.finish(header);
+  /** What was touched is mixed with each chunk: all at once would be a long step behind the last one. */
+  #rest(): void {
+    this.tree.undo.clear();
+    this.tree.mixTouched();
   }
 
   /** @throws EvertreeError DIGEST_MISMATCH when the tree is not the one that the header tells of */

@@ -68,8 +68,7 @@ export class SnapshotReceiver {
    */
   async finish(): Promise<void> {
     this.#assertOpen();
-    this.#turn.restart();
-    const tree = await this.#turn.run(this.#builder.finishSteps(this.#header));
+    const tree = this.#builder.finish(this.#header);
     await this.#writing;
     await this.#takePlace(tree, moved =>
       this.#writer.commit(() => {

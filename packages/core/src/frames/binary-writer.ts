@@ -21,6 +21,7 @@ import type { Handover } from '../position.ts';
 import { FIRST_PAIR, type Branch } from '../tree/branch.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { hashKey, lanes } from '../tree/digest.ts';
+import { KeyDictionary } from './key-dictionary.ts';
 import { eachChild, forEachChild, TreeNode, type Child } from '../tree/node.ts';
 import type { NodeShape } from '../tree/node-shape.ts';
 import { slotAt } from '../tree/node-slots.ts';
@@ -38,9 +39,6 @@ const ITEMS_A_STEP = 1_024;
 
 /** Shapes whose keys' numbers a body keeps: of many objects, few have keys of their own. */
 const KEPT_SHAPES = 64;
-
-/** Slots of a key dictionary; a power of two. */
-const PLACES = 8_192;
 
 /** Counts the bodies of all writers. A node keeps the count of the last body that named it, and its number there. */
 let frames = 0;
@@ -326,40 +324,5 @@ export class BinaryBodyWriter implements BodyWriter {
       this.#value(slotAt(node, index)!);
     }
     if (known === undefined && this.#shapes.size < KEPT_SHAPES) this.#shapes.set(shape, numbers);
-  }
-}
-
-/** Copied for each dictionary, which takes far less time than to make one. */
-const NO_KEYS = Array.from<string>({ length: PLACES }).fill('');
-
-/**
- * The numbers of keys in a frame's dictionary, in slots by the low lane of their hash. It is no Map, because each frame
- * begins with an empty dictionary, and clearing this one costs nothing. A key replaces another in its slot; if the
- * other one comes again it is spelled again, under a new number, which costs its bytes.
- */
-class KeyDictionary {
-  readonly #keys = NO_KEYS.slice();
-  readonly #frames = new Uint32Array(PLACES);
-  readonly #numbers = new Uint32Array(PLACES);
-  #frame = 1;
-  /** Keys that have a number. */
-  size = 0;
-
-  /** The number of a key in this frame's dictionary; 0 if it is not there yet: it is given the next number then. */
-  number(key: string, keyLo: number): number {
-    const place = keyLo & (PLACES - 1);
-    if (this.#frames[place] === this.#frame && this.#keys[place] === key) return this.#numbers[place]!;
-    this.#frames[place] = this.#frame;
-    this.#keys[place] = key;
-    this.#numbers[place] = ++this.size;
-    return 0;
-  }
-
-  /** Begins an empty dictionary. */
-  clear(): void {
-    this.size = 0;
-    if (++this.#frame < 0x1_0000_0000) return;
-    this.#frame = 1;
-    this.#frames.fill(0);
   }
 }

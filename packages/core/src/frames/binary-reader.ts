@@ -50,10 +50,11 @@ export class BinaryBodyReader {
   readonly #sink: BodySink;
   at = 0;
   nodes = ROOT_ID;
-  readonly keys = new SpelledKeys();
+  readonly keys: SpelledKeys;
 
   constructor(body: Buffer, generation: number, sink: BodySink) {
     this.body = body;
+    this.keys = new SpelledKeys(body);
     this.#generation = generation;
     this.#sink = sink;
   }
@@ -129,7 +130,7 @@ export class BinaryBodyReader {
         return;
       case OBJECT:
         for (let left = this.varint(); left > 0; left--) {
-          this.key(0);
+          this.passKey();
           this.skip(this.byte());
         }
         return;
@@ -188,13 +189,29 @@ export class BinaryBodyReader {
       if (id >= this.keys.length) throw malformed('an undefined key');
       return id;
     }
-    const length = this.varint();
-    const end = this.at + length;
-    if (end > this.body.length) throw malformed('an end in the middle of a key');
+    const end = this.#keyEnd();
     const known = parent === 0 ? undefined : this.#sink.spelledKey(parent, this.body, this.at, end);
     const key = known ?? keyCache.read(this.body, this.at, end);
     this.at = end;
     return this.keys.push(key, lanes.lo, lanes.hi);
+  }
+
+  /** Reads over a key inside a value; a new one enters the dictionary. */
+  passKey(): void {
+    const id = this.varint();
+    if (id >= this.keys.length) throw malformed('an undefined key');
+    if (id !== 0) return;
+    const end = this.#keyEnd();
+    this.keys.pass(this.at, end);
+    this.at = end;
+  }
+
+  /** Where a key ends whose length comes next; `at` is where it begins then. */
+  #keyEnd(): number {
+    const length = this.varint();
+    const end = this.at + length;
+    if (end > this.body.length) throw malformed('an end in the middle of a key');
+    return end;
   }
 
   /** Reads a value after its first byte; objects become nodes. */

@@ -215,7 +215,7 @@ class BodySteps {
         levels.pop();
         continue;
       }
-      if (level.isObject) from.key(0);
+      if (level.isObject) from.passKey();
       const inner = from.byte();
       if (inner === OBJECT || inner === ARRAY) {
         assertLevels(levels.length);

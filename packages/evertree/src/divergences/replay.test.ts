@@ -105,6 +105,17 @@ describe('a replay', () => {
     expect(store.get('/a')).toBe(2);
   });
 
+  test.each([
+    ['of another epoch', { epochId: '00000000000000ff' }],
+    ['of another epoch with its id', { epoch: 7 }],
+    ['that it does not have', { revision: 70 }],
+  ])('takes a commit of another divergence, %s, that was replayed here for a change', async (_name, other) => {
+    const [own] = diverged([put('/a', 1)]);
+    await replay([{ ...own!, position: { ...own!.position, ...other }, operations: [put('/a', 5)] }]);
+    expect(reasons(await replay([own!]))).toEqual([['/a changed']]);
+    expect(store.get('/a')).toBe(5);
+  });
+
   test('applies a commit in spite of conflicts when that is asked for, and shows them', async () => {
     store.put('/a', 7);
     const results = await replay(diverged([put('/a', 1)], [put('/a', 2)]), { force: true });

@@ -31,6 +31,7 @@ import {
   pathToAll,
   STEP_OPERATIONS,
 } from './diverged-commit.ts';
+import { RevisionSet } from './revision-set.ts';
 
 export interface ReplayRequest {
   /** The fork: what the commits follow. */
@@ -38,7 +39,7 @@ export interface ReplayRequest {
   /** All commits of the divergence, in their order. */
   readonly commits: readonly DivergedCommit[];
   /** The revisions that are to be applied. */
-  readonly chosen: ReadonlySet<number>;
+  readonly chosen: Pick<RevisionSet, 'has'>;
   /** Applies commits in spite of conflicts. */
   readonly force: boolean;
   /** Finds out what would happen, and changes nothing. */
@@ -80,8 +81,8 @@ export class Replay {
   readonly #request: ReplayRequest;
   readonly #breathe: () => Promise<void> | undefined;
   readonly #conflicts = new Conflicts();
-  /** The exact positions of all commits of the divergence, as texts. */
-  readonly #names = new Set<string>();
+  /** The revisions of all commits of the divergence, by their epoch: number and id. */
+  readonly #commits = new Map<string, RevisionSet>();
   /** The positions that commits of the divergence have in this history, by their exact position as a text. */
   readonly #replayed = new Map<string, Position>();
   /** Whether the history since the fork is all here. */
@@ -136,7 +137,7 @@ export class Replay {
   *#readCommits(): Generator<void> {
     let left = STEP_OPERATIONS;
     for (const { position, operations } of this.#request.commits) {
-      this.#names.add(formatExactPosition(position));
+      this.#addCommit(position);
       for (const { path } of operations) {
         this.#conflicts.add(path);
         if (--left > 0) continue;
@@ -144,6 +145,17 @@ export class Replay {
         yield;
       }
     }
+  }
+
+  #addCommit({ epoch, epochId, revision }: ExactPosition): void {
+    const name = `${epoch}.${epochId}`;
+    let revisions = this.#commits.get(name);
+    if (revisions === undefined) this.#commits.set(name, (revisions = new RevisionSet()));
+    revisions.add(revision);
+  }
+
+  #hasCommit({ epoch, epochId, revision }: ExactPosition): boolean {
+    return this.#commits.get(`${epoch}.${epochId}`)?.has(revision) === true;
   }
 
   /** Marks what the history that goes on changed since the fork, and which commits were replayed before. */
@@ -187,7 +199,7 @@ export class Replay {
   *#mark(epoch: number, { revision, message, operations }: ChangeSet): Generator<void> {
     const position = { epoch, revision };
     const original = originalOf(message);
-    const isReplayed = original !== undefined && this.#names.has(formatExactPosition(original));
+    const isReplayed = original !== undefined && this.#hasCommit(original);
     if (isReplayed) this.#replayed.set(formatExactPosition(original), position);
     for (const [index, { path }] of operations.entries()) {
       if (isReplayed) this.#conflicts.applied(path, original.revision);

@@ -2,6 +2,7 @@ import { EvertreeError, type Operation, PointerReader, type Value } from '@evert
 import { z } from 'zod';
 import { checked } from '../json/checked.ts';
 import type { DivergedCommit } from '../divergences/diverged-commit.ts';
+import { RevisionSet } from '../divergences/revision-set.ts';
 import { Replay, type ReplayRequest, type ReplayResult } from '../divergences/replay.ts';
 import type { ReadBody } from './body.ts';
 import type { HttpContext } from './context.ts';
@@ -145,14 +146,14 @@ function readOperation(operation: unknown, place: readonly (string | number)[], 
  * The revisions that are to be applied: all, unless the body names some.
  * @throws EvertreeError VALUE_INVALID; NOT_FOUND for one that the divergence does not have
  */
-function* readChosen(named: readonly unknown[] | undefined, commits: readonly DivergedCommit[]): Generator<void, ReadonlySet<number>> {
-  const there = new Set<number>();
+function* readChosen(named: readonly unknown[] | undefined, commits: readonly DivergedCommit[]): Generator<void, RevisionSet> {
+  const there = new RevisionSet();
   for (const [index, { position }] of commits.entries()) {
     there.add(position.revision);
     if (index % STEP_ITEMS === STEP_ITEMS - 1) yield;
   }
   if (named === undefined) return there;
-  const chosen = new Set<number>();
+  const chosen = new RevisionSet();
   for (const [index, each] of named.entries()) {
     const revision = checked(revisionSchema, each, 'the body', ['commits', index]);
     if (!there.has(revision)) throw new EvertreeError('NOT_FOUND', `the divergence has no commit with the revision ${revision}`);

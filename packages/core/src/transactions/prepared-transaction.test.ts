@@ -282,3 +282,26 @@ test('a prepared transaction is of the tree that it ran ahead of, and of no othe
   tree.put(['at', 'text'], 'y');
   expect(ready.isCurrent(tree)).toBe(false);
 });
+
+function devices(last: Value): Value {
+  return Object.fromEntries(Array.from({ length: 3_000 }, (_, n) => [`d${n}`, { n, list: [n], port: { up: n === 2_999 ? last : true } }]));
+}
+
+test('a prepared put of an object that stands there already makes no commit, and one that differs in a leaf does', async () => {
+  await using store = (await memoryStore()).store;
+  store.put('/at', devices(true));
+  const put = (last: Value): boolean => store.commitPrepared(prepared(store, '/at', tx => tx.putSteps('/at', devices(last)))).changed;
+  const { position } = store;
+  expect(put(true)).toBe(false);
+  expect(store.position).toEqual(position);
+  expect(put(false)).toBe(true);
+  expect(store.get('/at')).toEqual(devices(false));
+  // What the transaction wrote before is what stands there.
+  const steps: TransactionSteps = function* (tx) {
+    yield* tx.putSteps('/at', devices(true));
+    yield* tx.putSteps('/at', devices(false));
+    yield* tx.putSteps('/at', devices(false));
+  };
+  expect(store.commitPrepared(prepared(store, '/at', steps)).changed).toBe(false);
+  expect(store.get('/at')).toEqual(devices(false));
+});

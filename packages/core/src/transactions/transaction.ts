@@ -103,13 +103,15 @@ export class Transaction implements TransactionTarget {
     this.#put(this.#toPath(path), value);
   }
 
-  #put(segments: Path, value: unknown): void {
+  /** @param isThere a prepared value is known to equal what stands there: it is judged, and not put */
+  #put(segments: Path, value: unknown, isThere = false): void {
     const prepared = typeof value === 'object' && value instanceof PreparedValue ? value : undefined;
     const child = prepared === undefined ? importValue(value, segments, this.#tree.generation) : prepared.take(segments);
     const bytes = typeof child === 'object' || typeof child === 'string' ? (prepared?.bytes ?? measure(child)) : 0;
     this.#account(segments, bytes);
     if (segments.length >= DEPTH_LIMIT && typeof child === 'object')
       throw invalidValue(segments.slice(0, 8), `nests deeper than ${DEPTH_LIMIT} levels`);
+    if (isThere) return;
     if (prepared === undefined) this.#writes.change(segments, child);
     else prepared.withDigest(child, () => this.#writes.change(segments, child));
   }
@@ -162,12 +164,14 @@ export class Transaction implements TransactionTarget {
     const standing = (): Child | Value | undefined => this.#tree.get(segments);
     const put = isPlain(value) ? value : yield* prepareValue(value, segments, { ...hints, standing });
     const leaving = standing();
+    const isThere = put instanceof PreparedValue && leaving instanceof TreeNode && (yield* put.equals(leaving));
     if (isLong(leaving)) {
       yield* digestSteps(leaving);
       keepLeaving(leaving, lanes.lo, lanes.hi);
     }
+    this.#assertActive();
     try {
-      this.put(segments, put);
+      this.#put(segments, put, isThere);
     } finally {
       dropKept();
     }

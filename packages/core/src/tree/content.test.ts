@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { sameContent } from './content.ts';
+import { importValue, sameContent as sameAtOnce, sameObjectSteps } from './content.ts';
 import { childKeys, lookup, TreeNode } from './node.ts';
 import { getFrom, Tree } from './tree.ts';
+import { finishSteps } from '../turn.ts';
+import type { Value } from './value.ts';
 
 type Edits = readonly (readonly [string, number | { readonly a: number } | undefined])[];
 
@@ -33,6 +35,13 @@ function made(width: number, changes: Edits): TreeNode {
     }
   }
   return getFrom(tree.pin(), ['at']) as TreeNode;
+}
+
+/** At once; in steps it has to be the same. */
+function sameContent(a: TreeNode, b: TreeNode): boolean {
+  const isSame = sameAtOnce(a, b);
+  expect(finishSteps(sameObjectSteps(a, b))).toBe(isSame);
+  return isSame;
 }
 
 /** Looks up each key of both. */
@@ -71,4 +80,11 @@ test('two wide objects that differ in one key alone are not the same, wherever t
   const shared = Array.from({ length: 40 }, (_, n) => [`k${n}`, 0] as const);
   const a = made(0, [...shared, ['only', 0]]);
   for (let n = 0; n < 5_000; n++) expect(sameContent(a, made(0, [...shared, [`other${n}`, 0]]))).toBe(false);
+});
+
+test.each([100, 20])('objects of %i keys, and objects in them, are compared in steps', width => {
+  const some = (inner: Value): Value => Object.fromEntries(Array.from({ length: width }, (_, n) => [`k${n}`, inner]));
+  const value = { at: some(some(some(1))) };
+  const [a, b] = [1, 2].map(() => importValue(value, [], 1) as TreeNode);
+  expect([...sameObjectSteps(a!, b!)].length).toBeGreaterThan(width ** 3 / 5_000);
 });

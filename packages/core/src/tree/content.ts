@@ -178,6 +178,61 @@ function* compareSteps(a: Value | undefined, b: Value | undefined, progress: { m
   return true;
 }
 
+/** As sameContent of two objects, in steps; but an array inside them is one. Neither may change meanwhile. */
+export function sameObjectSteps(a: TreeNode, b: TreeNode): Generator<undefined, boolean> {
+  return compareObjects(a, b, { members: 0 });
+}
+
+/** @param progress the members that were compared since the last pause, at all levels */
+function* compareObjects(a: TreeNode, b: TreeNode, progress: { members: number }): Generator<undefined, boolean> {
+  if (a === b) return true;
+  if (a.size !== b.size) return false;
+  if (a.branch !== undefined) return yield* compareBranches(a.branch, b.branch, b, progress);
+  const { keys } = a.shape!;
+  progress.members += keys.length;
+  if (progress.members >= COMPARED_A_STEP) {
+    progress.members = 0;
+    yield;
+  }
+  for (let index = 0; index < keys.length; index++) {
+    const child = slotAt(a, index);
+    const other = a.shape === b.shape ? slotAt(b, index) : lookup(b, keys[index]!);
+    const areObjects = child instanceof TreeNode && other instanceof TreeNode;
+    if (!(areObjects ? yield* compareObjects(child, other, progress) : sameContent(child, other))) return false;
+  }
+  return true;
+}
+
+/** As sameBranch, in steps. @param other undefined: the keys are looked up in `node` */
+function* compareBranches(
+  branch: Branch<Child>,
+  other: Branch<Child> | undefined,
+  node: TreeNode,
+  progress: { members: number },
+): Generator<undefined, boolean> {
+  if (branch === other) return true;
+  const isAlike = other !== undefined && branch.length === other.length && branch[BITMAP] === other[BITMAP];
+  progress.members += branch.length >> 1;
+  if (progress.members >= COMPARED_A_STEP) {
+    progress.members = 0;
+    yield;
+  }
+  for (let slot = FIRST_PAIR; slot < branch.length; slot += 2) {
+    const key = branch[slot] as string | undefined;
+    const child = branch[slot + 1];
+    const beside = isAlike && key === other[slot] ? other[slot + 1] : undefined;
+    if (key === undefined) {
+      const inner = child as Branch<Child>;
+      if (!(yield* compareBranches(inner, beside as Branch<Child> | undefined, node, progress))) return false;
+      continue;
+    }
+    const present = (beside as Child | undefined) ?? lookup(node, key);
+    const areObjects = child instanceof TreeNode && present instanceof TreeNode;
+    if (!(areObjects ? yield* compareObjects(child, present, progress) : sameContent(child as Child, present))) return false;
+  }
+  return true;
+}
+
 /** A value's size in bytes, approximately: 8 for each value, the bytes of its texts and the characters of its keys. */
 export function measure(value: Child | Value): number {
   // A short text's length is near enough: a native call costs more.

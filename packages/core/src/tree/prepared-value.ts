@@ -2,7 +2,7 @@ import { digestSteps } from './array-digest.ts';
 import { closeSum, dropKept, hashLeaf, isLong, keepEntering, lanes } from './digest.ts';
 import { EvertreeError } from '../errors.ts';
 import { DEPTH_LIMIT } from './limits.ts';
-import { measure, sameSteps } from './content.ts';
+import { measure, sameObjectSteps, sameSteps } from './content.ts';
 import { MadeArray, MadeObject } from './made-array.ts';
 import { insert, TreeNode, type Child } from './node.ts';
 import { formatPath, type Path } from './path.ts';
@@ -89,6 +89,13 @@ export class PreparedValue {
     this.#result = result;
     this.bytes = bytes;
     this.#digest = digest;
+  }
+
+  /** Whether it is an object that equals one of a tree, in steps. Those whose sums differ are not walked. */
+  *equals(standing: TreeNode): Generator<undefined, boolean> {
+    const made = this.#result;
+    if (!(made instanceof TreeNode) || made.sumLo !== standing.sumLo || made.sumHi !== standing.sumHi) return false;
+    return yield* sameObjectSteps(made, standing);
   }
 
   /** Puts what was taken, whose digest is known. */

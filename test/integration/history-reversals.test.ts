@@ -20,6 +20,10 @@ function members(seed: number): Value {
   return Object.fromEntries(Array.from({ length: 10_000 }, (_, n) => [`k${n}`, n + seed]));
 }
 
+function named(prefix: string, length: number, member: (index: number) => Value): Value {
+  return Object.fromEntries(Array.from({ length }, (_, index) => [`${prefix}${index}`, member(index)]));
+}
+
 const key = fc.constantFrom('a', 'b', 'c');
 const many = fc.nat(3).map(seed => Object.fromEntries(Array.from({ length: MANY }, (_, n) => [`k${n}`, (n % 7) + seed])) as Value);
 const value: fc.Arbitrary<Value | undefined> = fc.oneof(
@@ -182,6 +186,25 @@ describe('a reversal that is prepared while others commit', () => {
     expect(store.get('/a')).toEqual({ ...(members(0) as object), added: 7 });
     await store.flush();
     expect((await framesOf(store.journal)).slice(-3).map(({ header }) => header.count)).toEqual([1, 1, 1]);
+  });
+
+  it('is planned with a rest at each difference, also where small objects differ in all of their keys', async () => {
+    const [objects, keys] = [40, 25];
+    const small = (seed: number) => named('o', objects, () => named('k', keys, index => index + seed));
+    await using opened = await Opened.on();
+    const { store, queries } = opened;
+    store.put('/a', small(0));
+    const then = store.position;
+    const mistake = store.put('/a', small(1));
+    let pauses = 0;
+    opened.meanwhile = () => void pauses++;
+    // No object has as many keys as are compared between two pauses of its own.
+    for (const plan of [() => queries.revertPath('/a', then), () => queries.revertCommit(mistake.position)]) {
+      pauses = 0;
+      const { differences } = await plan();
+      expect(differences).toHaveLength(objects * keys);
+      expect(pauses).toBeGreaterThanOrEqual(objects * keys);
+    }
   });
 
   it('is made in one step where others commit beside its paths all the time', async () => {

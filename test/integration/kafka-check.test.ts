@@ -81,10 +81,14 @@ describeKafka('check-config --connect with a Kafka file', () => {
         { topic: `${topic}.control`, numPartitions: 1, configEntries: entries(control) },
       ],
     });
-    // They are there before they have leaders.
+    await untilLed(topic);
+    return topic;
+  }
+
+  /** Topics are there, and listed, before they have leaders. */
+  async function untilLed(topic: string): Promise<void> {
     const leaders = () => Promise.all([topic, `${topic}.snapshot`, `${topic}.control`].map(name => admin.fetchTopicOffsets(name)));
     await vi.waitFor(leaders, { timeout: 20_000, interval: 20 });
-    return topic;
   }
 
   test('missing topics may be made, and checking makes none', async () => {
@@ -106,7 +110,7 @@ describeKafka('check-config --connect with a Kafka file', () => {
     await using store = await openStore({ data: 'memory' });
     await using started = await startProducer(store, producer(topic));
     expect(started.peers).toHaveLength(1);
-    await vi.waitFor(async () => expect(await admin.listTopics()).toContain(`${topic}.control`), { timeout: 20_000 });
+    await untilLed(topic);
     const { findings } = await check(producer(topic));
     expect(subjectsOf(findings)).toEqual([
       'note: the brokers',

@@ -1,9 +1,11 @@
-import { DECLINED_LIMIT } from '@evertree/core';
+import { DECLINED_LIMIT, NO_EPOCH_ID } from '@evertree/core';
 import { describe, expect, test } from 'vitest';
 import { type JournalSuite, identityOf, thrown } from './journal-suite.ts';
 
 const low = { number: 3, id: '33'.repeat(8), begun: true };
 const high = { number: 4, id: '44'.repeat(8), begun: true };
+
+const named = ({ number, id }: typeof low) => ({ number, id });
 
 /** Cases of fencing. */
 export function testIdentity({ supports, prepare }: JournalSuite): void {
@@ -60,6 +62,36 @@ export function testIdentity({ supports, prepare }: JournalSuite): void {
       expect(again.identity.fencedBy).toEqual(high);
       await again.identity.fence(low);
       expect(again.identity.fencedBy).toEqual(high);
+    });
+  });
+
+  describe('what was heard of epochs', () => {
+    test('is nothing at a new journal, and never falls; two of one number are told without an id', async () => {
+      const { journal } = await prepare();
+      expect(journal.identity.heard).toBe(undefined);
+      await Promise.all([journal.identity.hear(named(high)), journal.identity.hear(named(low))]);
+      expect(journal.identity.heard).toEqual(named(high));
+      await journal.identity.hear({ ...named(high), id: '4f'.repeat(8) });
+      await journal.identity.hear(named(high));
+      expect(journal.identity.heard).toEqual({ number: high.number, id: NO_EPOCH_ID });
+      expect(journal.identity.fencedBy, 'it fences nobody').toBe(undefined);
+    });
+
+    test('is refused once the journal is closed', async () => {
+      const { journal } = await prepare();
+      await journal.close();
+      expect(await thrown(() => journal.identity.hear(named(low)))).toMatchObject({ code: 'CLOSED' });
+    });
+
+    test.runIf(supports.durable)('survives the process, and outlives fences, declines and changes of role', async () => {
+      const { journal, open, crash } = await prepare();
+      await journal.identity.hear(named(high));
+      await journal.identity.fence(low);
+      await journal.identity.decline('one');
+      await journal.identity.setRole('secondary');
+      await crash();
+      const again = await open();
+      expect([again.identity.heard, again.identity.fencedBy]).toEqual([named(high), low]);
     });
   });
 

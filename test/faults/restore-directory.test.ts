@@ -86,7 +86,14 @@ describe('the history of a restored directory', () => {
       code: 'UNFINISHED',
       message: expect.stringContaining('"evertree restore" did not end there: run it again as it was run') as string,
     });
-    const record = { site: 'again', role: 'primary', fencedBy: undefined, declined: [], closedAt: frame.header.last } as const;
+    const record = {
+      site: 'again',
+      role: 'primary',
+      fencedBy: undefined,
+      heard: undefined,
+      declined: [],
+      closedAt: frame.header.last,
+    } as const;
     await writeSite(disk, { ...record, directory: await disk.mark() });
     await removeUnfinished(disk);
     expect(await verify(disk)).toMatchObject({ damageCount: 0, last: { epoch: 9, revision: position.revision + 1 }, digest });

@@ -641,6 +641,63 @@ const CASES: Readonly<Record<string, string>> = {
     pass 40
     write c 2 1
   `,
+  'a promotion exceeds the epoch that a dry run before it heard of, also after a restart': `
+    sites direct direct direct
+    seed 1
+    block b c
+    write a 3 0
+    pass 100
+    promote b force
+    pass 40
+    dry-promote c
+    pass 30
+    isolate c
+    kill c
+    start c
+    pass 100
+    promote c
+    pass 300
+    write c 2 1
+  `,
+  'a promotion exceeds the epoch of a site whose dry run asked this one, also after a restart': `
+    sites direct direct direct
+    seed 1
+    block b c
+    write a 3 0
+    pass 100
+    promote b force
+    pass 40
+    dry-promote a
+    pass 30
+    isolate c
+    kill c
+    start c
+    pass 100
+    promote c
+    pass 300
+    write c 2 1
+  `,
+  'a site that has heard of a promise to another one does not take over by a switchover': `
+    sites direct direct direct direct
+    seed 1
+    write a 2 1
+    pass 30
+    block a d
+    block d a
+    block a c
+    block c a
+    block b c
+    block c b
+    pass 100
+    disk c 60 80
+    promote c force
+    pass 40
+    dry-promote b
+    pass 30
+    switchover a b
+    pass 200
+    write b 2 0
+  `,
   'a promotion exceeds an epoch of which it hears while it asks for promises': `
     sites direct direct direct direct
     seed 4

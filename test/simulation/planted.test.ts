@@ -14,6 +14,7 @@ const LAWS: Readonly<Record<string, readonly string[]>> = {
   'compare bare revisions': ['liveness', 'acknowledged', 'acknowledged-kept'],
   'undo before the divergence is kept': ['promise'],
   'leave the tree as it was when a large frame is taken': ['same-state', 'liveness'],
+  'forget at a restart what hellos told': ['number', 'one-writer'],
   'answer after being fenced': ['answered'],
 };
 

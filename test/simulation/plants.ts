@@ -54,6 +54,7 @@ export const PLANTED_FAULTS: Readonly<Record<string, PlantedFault>> = {
         applyPrepared('error' in result ? prepared : { ...prepared, result: { ...result, root } }, trailer);
       }),
   },
+  'forget at a restart what hellos told': { journal: journal => override(journal.identity, 'hear', () => async () => undefined) },
   'answer after being fenced': {
     store: store => override(store, 'transact', transact => (callback, options) => answeredAnyway(store, transact(callback, options))),
   },

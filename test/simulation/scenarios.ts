@@ -172,10 +172,31 @@ function untilTarget(ms: number): string {
   return `until b ${ms % 2 === 0 ? 'consented' : 'examining'} 100`;
 }
 
+/** One hears of an epoch in a dry run, dies, and is promoted where it hears of nobody. */
+function heardBefore(ms: number): readonly string[] {
+  return [
+    'block b c',
+    'write a 3 0',
+    'pass 100',
+    'promote b force',
+    'pass 40',
+    'dry-promote c',
+    `pass ${26 + 4 * ms}`,
+    'isolate c',
+    ms % 2 === 0 ? 'kill c' : 'power-loss c',
+    'start c',
+    'pass 100',
+    'promote c',
+    'pass 300',
+    'write c 2 1',
+  ];
+}
+
 /** What ends a promotion, at each of its steps. */
 function promotions(): Script[] {
   const isAhead = [...FOLLOWED, 'isolate b', 'write a 4 1', 'pass 20', 'write a 4 1', 'pass 30', 'kill a', 'heal', 'pass 60'];
   return [
+    ...atMany(6, heardBefore),
     ...atThree([...DESERTED, 'delay c b 250 260', 'promote b', 'pass 800']),
     ...atThree([...DESERTED, 'delay c b 250 260', 'promote b', 'pass 50', 'stop b', 'pass 300', 'start b']),
     ...atThree([...DESERTED, 'promote b', 'until b raising 100', 'kill c', 'pass 300']),

@@ -131,6 +131,8 @@ export class SimulatedSite {
   #held: Held = { epochs: [], last: ORIGIN };
   /** Its disk went back in time, once or more. */
   wentBack = false;
+  /** Since when nothing was wrong with its process or its disk, in virtual time; Infinity while something is. */
+  calmSinceMs = 0;
 
   constructor(world: SiteWorld, machine: SimulatedMachine, role: Role, wire: Wire) {
     this.world = world;
@@ -148,6 +150,7 @@ export class SimulatedSite {
     if (this.isUp) return;
     const process = this.machine.start();
     this.failure = undefined;
+    if (this.#full === undefined) this.calmSinceMs = this.machine.time.nowMs;
     void this.#run(process, as);
   }
 
@@ -166,10 +169,17 @@ export class SimulatedSite {
   }
 
   stall(isStalled: boolean): void {
+    this.disturb();
     this.machine.process?.stall(isStalled);
   }
 
+  /** Something happened to its process or its disk, and may be wrong with it for as long as the process lives. */
+  disturb(lasts = false): void {
+    this.calmSinceMs = lasts ? Infinity : Math.max(this.calmSinceMs, this.machine.time.nowMs);
+  }
+
   suspend(): void {
+    this.disturb();
     this.machine.process?.suspend();
   }
 
@@ -177,6 +187,7 @@ export class SimulatedSite {
    * The disk takes no more, or does again. With some room that is left, the write that meets its end is stored in part.
    */
   setFull(isFull: boolean, roomBytes?: number): void {
+    this.disturb(isFull);
     this.#full?.[Symbol.dispose]();
     this.#full = undefined;
     const { disk } = this.machine;
@@ -188,6 +199,7 @@ export class SimulatedSite {
 
   /** The next call of this kind that the disk gets fails. */
   failDisk(operation: DiskOperation): void {
+    this.disturb(true);
     this.#failures.push(this.machine.disk.fail({ operation, code: 'EIO', times: 1 }));
   }
 

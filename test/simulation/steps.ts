@@ -87,7 +87,9 @@ const VERBS: Readonly<Record<string, Verb>> = {
   heal: world => world.network.heal(),
   /** `disk a 1 30`: what a write or a sync takes. */
   disk: (world, [name, least, most]) => {
-    world.site(name!).machine.temper.latencyMs = [Number(least), Number(most)];
+    const { machine } = world.site(name!);
+    world.site(name!).disturb();
+    machine.temper.latencyMs = [Number(least), Number(most)];
   },
   /** `full a 700`: its disk takes 700 bytes more, and part of the write that needs more. */
   full: (world, [name, room]) => world.site(name!).setFull(true, room === undefined ? undefined : Number(room)),

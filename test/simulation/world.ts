@@ -1,12 +1,11 @@
 import { compareEpochs, covers, formatExactPosition, highestEpoch, parseFrame, samePosition } from '@evertree/core';
-import type { Epoch, EpochName, Message, Report, Store } from '@evertree/core';
+import type { Epoch, Message, Report, Store } from '@evertree/core';
 import { watchCommands } from './abandoned.ts';
 import { Chance } from './chance.ts';
 import { FrameRegistry } from './frame-registry.ts';
 import { Ledger } from './ledger.ts';
 import type { LedgerEntry } from './ledger.ts';
 import { SimulatedMachine } from './machine.ts';
-import type { SimulatedProcess } from './machine.ts';
 import { SimulatedNetwork } from './network.ts';
 import { Operators } from './operator.ts';
 import { Paths } from './paths.ts';
@@ -15,6 +14,7 @@ import { SimulatedSite } from './site.ts';
 import type { Wire } from './site.ts';
 import { CLUSTER, SimulatedCluster } from './topic.ts';
 import { VirtualTime } from './time.ts';
+import { ToldEpochs } from './told-epochs.ts';
 import { Trace, describeMessage } from './trace.ts';
 import { TrapWatch } from './traps.ts';
 
@@ -58,8 +58,7 @@ export class World {
   /** Every entry of a table of epochs that somebody told, by its id. */
   readonly epochs = new Map<string, Epoch>();
   readonly traps = new TrapWatch(trap => this.mark(trap));
-  /** The highest epoch that each process was told of. */
-  readonly #heard = new WeakMap<SimulatedProcess, EpochName>();
+  readonly #told = new ToldEpochs();
   /** The first law that was broken; the run ends with it. */
   broken: LawBroken | undefined;
 
@@ -101,6 +100,7 @@ export class World {
 
   /** What only that disk held is nowhere any more, and nobody can be blamed. */
   wentBack(site: SimulatedSite): void {
+    this.#told.forget(site.name);
     for (const entry of this.ledger.entries) {
       if (!this.sites.some(other => other.holds(entry.position))) entry.excused = true;
     }
@@ -119,6 +119,7 @@ export class World {
   opened(site: SimulatedSite, store: Store): void {
     this.trace.add(`${this.#now()} ${site.name} opened at ${formatExactPosition(store.position)}`);
     watchCommands(this, site.name, store);
+    this.#told.watch(site.name, store, (law, what) => this.violated(law, what));
   }
 
   #promised(site: SimulatedSite, entry: LedgerEntry): void {
@@ -134,22 +135,17 @@ export class World {
 
   #delivered(from: string, to: string, message: Message): void {
     this.trace.add(`${this.#now()} ${from}>${to} ${describeMessage(message)}`);
-    const { process } = this.site(to).machine;
     if (from !== CLUSTER) this.traps.delivered(this.site(to), message);
     const store = this.site(to).running?.store;
-    if (message.type !== 'hello' || process === undefined || store === undefined || message.hello.stream !== store.stream) return;
-    const told = highestEpoch(message.hello.epochs, message.hello.position);
-    // A topic tells no table, and its last frame may be of a restart: an id of its own number says nothing.
-    if (message.hello.epochs.length === 0 && told.number <= store.position.epoch) return;
-    const before = this.#heard.get(process);
-    if (before === undefined || compareEpochs(told, before) > 0) this.#heard.set(process, told);
+    if (message.type !== 'hello' || store === undefined || message.hello.stream !== store.stream) return;
+    this.#told.hear(this.site(to), store, message.hello);
   }
 
   /** A site that was told of a higher epoch takes no writes. */
   #committed({ name, running }: SimulatedSite): void {
     if (this.operators.hasAbandoned(name)) this.traps.told('writes-again');
-    const { store, process } = running!;
-    const heard = this.#heard.get(process);
+    const { store } = running!;
+    const heard = this.#told.highest(name);
     const own = highestEpoch(store.epochs, store.position);
     if (heard === undefined || compareEpochs(heard, own) <= 0) return;
     this.violated(
@@ -171,7 +167,10 @@ export class World {
   #site(seed: number, name: string, index: number, wire: Wire): SimulatedSite {
     const machine = new SimulatedMachine(name, this.time, new Chance(seed, name));
     machine.reported = report => this.#reported(name, report);
-    machine.dies = how => this.traps.dies(this.site(name), how);
+    machine.dies = how => {
+      this.#told.ends(this.site(name));
+      this.traps.dies(this.site(name), how);
+    };
     return new SimulatedSite(this, machine, index === 0 ? 'primary' : 'secondary', wire);
   }
 

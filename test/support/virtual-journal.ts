@@ -1,5 +1,6 @@
 import type {
   Clock,
+  EpochName,
   ExactPosition,
   Fencing,
   Journal,
@@ -15,7 +16,7 @@ import type {
   SnapshotWriter,
   StoredSnapshot,
 } from '@evertree/core';
-import { DECLINED_LIMIT, EvertreeError, raiseFencing, samePosition } from '@evertree/core';
+import { DECLINED_LIMIT, EvertreeError, raiseFencing, raiseHeard, samePosition } from '@evertree/core';
 import { VirtualDivergences } from './virtual-divergences.ts';
 import { notOurs, storedSnapshot, VirtualLog, type VirtualStorage } from './virtual-log.ts';
 
@@ -171,6 +172,10 @@ class VirtualIdentity implements SiteIdentity {
     return this.#storage.fencedBy;
   }
 
+  get heard(): EpochName | undefined {
+    return this.#storage.heard;
+  }
+
   async setRole(role: Role): Promise<void> {
     this.#log.assertOpen();
     this.#storage.role = role;
@@ -183,6 +188,11 @@ class VirtualIdentity implements SiteIdentity {
   async fence(fencing: Fencing): Promise<void> {
     this.#log.assertOpen();
     this.#storage.fencedBy = raiseFencing(this.#storage.fencedBy, fencing) ?? this.#storage.fencedBy;
+  }
+
+  async hear(epoch: EpochName): Promise<void> {
+    this.#log.assertOpen();
+    this.#storage.heard = raiseHeard(this.#storage.heard, epoch) ?? this.#storage.heard;
   }
 
   async decline(command: string): Promise<void> {

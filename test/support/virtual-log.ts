@@ -1,5 +1,6 @@
 import type {
   Clock,
+  EpochName,
   ExactPosition,
   Fencing,
   Frame,
@@ -32,6 +33,7 @@ interface KeptSnapshot {
 export class VirtualStorage {
   role: Role = 'primary';
   fencedBy: Fencing | undefined;
+  heard: EpochName | undefined;
   declined: readonly string[] = [];
   readonly divergences = new Map<string, VirtualDivergence>();
   stream: string | undefined;

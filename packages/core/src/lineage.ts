@@ -184,6 +184,16 @@ export function raiseFencing(fencedBy: Fencing | undefined, { number, id, begun 
 }
 
 /**
+ * The highest number of an epoch that a site has heard of: with the epoch's id only if no other one was told by that
+ * number.
+ * @returns undefined if `heard` stays
+ */
+export function raiseHeard(heard: EpochName | undefined, { number, id }: EpochName): EpochName | undefined {
+  if (heard === undefined || number > heard.number) return { number, id };
+  return number === heard.number && id !== heard.id && heard.id !== NO_EPOCH_ID ? { number, id: NO_EPOCH_ID } : undefined;
+}
+
+/**
  * The highest epoch that a site knows. Where several entries share a number it is the first of them: the later ones are
  * the same writer's restarts, whose ids give no precedence.
  * @param position its epoch counts if it is above all of the table

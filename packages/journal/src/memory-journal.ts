@@ -1,6 +1,7 @@
 import type {
   Clock,
   Divergences,
+  EpochName,
   Fencing,
   Identity,
   Journal,
@@ -15,7 +16,7 @@ import type {
   SnapshotWriter,
   StoredSnapshot,
 } from '@evertree/core';
-import { DECLINED_LIMIT, raiseFencing } from '@evertree/core';
+import { DECLINED_LIMIT, raiseFencing, raiseHeard } from '@evertree/core';
 import { LeaseTable } from './leases/lease-table.ts';
 import { MemoryDivergences } from './divergences/memory-divergences.ts';
 import { MemoryLog } from './memory-log.ts';
@@ -97,6 +98,7 @@ class MemoryIdentity implements SiteIdentity {
   readonly #log: MemoryLog;
   #role: Role;
   #fencedBy: Fencing | undefined;
+  #heard: EpochName | undefined;
   #declined: ReadonlySet<string> = new Set();
 
   constructor(log: MemoryLog, { site, role }: Identity) {
@@ -113,6 +115,10 @@ class MemoryIdentity implements SiteIdentity {
     return this.#fencedBy;
   }
 
+  get heard(): EpochName | undefined {
+    return this.#heard;
+  }
+
   async setRole(role: Role): Promise<void> {
     this.#log.assertOpen();
     this.#role = role;
@@ -125,6 +131,11 @@ class MemoryIdentity implements SiteIdentity {
   async fence(fencing: Fencing): Promise<void> {
     this.#log.assertOpen();
     this.#fencedBy = raiseFencing(this.#fencedBy, fencing) ?? this.#fencedBy;
+  }
+
+  async hear(epoch: EpochName): Promise<void> {
+    this.#log.assertOpen();
+    this.#heard = raiseHeard(this.#heard, epoch) ?? this.#heard;
   }
 
   async decline(command: string): Promise<void> {

@@ -75,8 +75,8 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
   // Everything that can refuse the opening has been checked. From here on the directory is changed.
   const start = await restore(disk, findings, report, options.detachedMaxBytes);
   await removeFiles(disk, divergences.leftovers);
-  const { fencedBy, declined = [] } = site?.record ?? {};
-  const record = { ...identity, directory: mark, fencedBy, declined, closedAt: undefined };
+  const { fencedBy, heard, declined = [] } = site?.record ?? {};
+  const record = { ...identity, directory: mark, fencedBy, heard, declined, closedAt: undefined };
   const isStale = !(await recordOpening({ disk, report, leases }, record, site, isCopy));
   if (isCopy) reportCopy(report, site.record.site, identity.site);
   reportLoss(report, rewound ?? site?.record.closedAt, findings.choice.last, isCopy);

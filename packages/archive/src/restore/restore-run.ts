@@ -145,7 +145,15 @@ class RestoreRun {
         : await this.#beginEpoch(tree, header ?? { stream, position: ORIGIN, digest: emptyDigest(), chain: NO_CHAIN });
     const { site, role } = identity;
     this.#assertName(tree.head.epochs);
-    await writeSite(disk, { site, role, directory: await disk.mark(), fencedBy: undefined, declined: [], closedAt: position });
+    await writeSite(disk, {
+      site,
+      role,
+      directory: await disk.mark(),
+      fencedBy: undefined,
+      heard: undefined,
+      declined: [],
+      closedAt: position,
+    });
     await removeUnfinished(disk);
     return {
       base,

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { PROTOCOL_VERSIONS, SITE } from '../seams/transport.ts';
 import type { FarEnd, Hello, LinkEvents, Message } from '../seams/transport.ts';
 import { ORIGIN } from '../position.ts';
+import { strictReport } from '../../../../test/support/reports.ts';
 import { ScriptedLink } from '../../../../test/support/scripted-link.ts';
 import { Simulation } from '../../../../test/support/simulation.ts';
 import { HeardEpochs } from '../store/heard-epochs.ts';
@@ -41,7 +42,15 @@ describe('a new link', () => {
     link = new ScriptedLink('there:1');
     told = [];
     taken = [];
-    heard = new HeardEpochs(() => STREAM);
+    heard = new HeardEpochs({
+      stream: STREAM,
+      epochs: [],
+      position: ORIGIN,
+      fencedBy: undefined,
+      journal: { identity: { site: 'here', heard: undefined, hear: async () => undefined } },
+      clock: simulation.clock,
+      report: strictReport,
+    });
   });
 
   function receive(accepts = true): void {

@@ -1,5 +1,5 @@
 import type { Frame, FrameHeader } from '../frames/frame.ts';
-import type { Fencing } from '../lineage.ts';
+import type { EpochName, Fencing } from '../lineage.ts';
 import type { ExactPosition } from '../position.ts';
 import type { Divergences, Keep } from './divergences.ts';
 import type { SnapshotHeader, StoredFrame, StoredSnapshot } from './stored.ts';
@@ -229,6 +229,11 @@ export const DECLINED_LIMIT = 64;
 export interface SiteIdentity extends Identity {
   /** The highest epoch that this site heard of; it never falls. A site takes no writes in an epoch below it. */
   readonly fencedBy: Fencing | undefined;
+  /**
+   * The highest number of an epoch that hellos told of; it never falls. Unlike `fencedBy` it keeps nobody from writing: a
+   * site that begins an epoch takes a higher number. The id is NO_EPOCH_ID unless it is that of one promise.
+   */
+  readonly heard: EpochName | undefined;
   /** Commands for which this site begins no epoch, whatever it is told later. */
   readonly declined: ReadonlySet<string>;
   /** Records the role, durably. */
@@ -238,6 +243,8 @@ export interface SiteIdentity extends Identity {
    * that has begun replaces the promise of the same epoch.
    */
   fence(fencing: Fencing): Promise<void>;
+  /** Records, durably, that hellos told of such an epoch; a lower number changes nothing. */
+  hear(epoch: EpochName): Promise<void>;
   /** Records, durably, that the command was declined; the oldest beyond `DECLINED_LIMIT` are dropped. */
   decline(command: string): Promise<void>;
 }

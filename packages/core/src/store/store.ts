@@ -50,7 +50,7 @@ export class Store extends SingleWrites implements AsyncDisposable {
   readonly report: Reporter;
   readonly limits: StoreLimits;
   /** What other sites told of epochs, on links of any kind. */
-  readonly heardEpochs = new HeardEpochs(() => this.stream);
+  readonly heardEpochs: HeardEpochs;
   #tree: Tree;
   readonly #committing: Committing;
   readonly #following: Following;
@@ -75,13 +75,12 @@ export class Store extends SingleWrites implements AsyncDisposable {
 
   protected constructor(options: StoreOptions, { tree, head }: Recovered) {
     super();
-    this.journal = options.journal;
-    this.clock = options.clock;
-    this.random = options.random;
+    ({ journal: this.journal, clock: this.clock, random: this.random } = options);
     this.report = options.report ?? (() => undefined);
     this.limits = resolveStoreLimits(options.limits, options.encoding);
     this.#tree = tree;
     this.#history = new History({ ...options, encoding: options.encoding ?? 'binary' }, head, tree.digest());
+    this.heardEpochs = new HeardEpochs(this);
     this.#events = new Emitter(this.report);
     const { journal, clock, report } = this;
     this.#listeners = new Listeners({ clock, report, events: this.#events, batchLimit: this.limits.listenerBatches });

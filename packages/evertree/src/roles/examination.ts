@@ -26,12 +26,13 @@ export async function examineTarget(context: RoleContext, from: string): Promise
     obstacles.push({ code: 'not-secondary', text: `${site} is ${standing}, and only a secondary takes over: name another one` });
   }
   if (state !== 'open') obstacles.push({ code: 'storage', text: store.stateReason?.message ?? `the storage of ${site} is ${state}` });
-  const { fencedBy } = store;
-  if (fencedBy !== undefined && fencedBy.number > position.epoch) {
-    const text = `${site} knows of epoch ${fencedBy.number} (${fencedBy.id}), above that of ${formatPosition(position)}: a promotion was begun; finish it`;
+  const { sites: reaches, unreached, logs } = await examineReach(context, from, obstacles);
+  // Those that were dialled have told what they know, too.
+  const higher = Math.max(store.fencedBy?.number ?? 0, store.heardEpochs.number);
+  if (higher > position.epoch) {
+    const text = `${site} knows of epoch ${higher}, above that of ${formatPosition(position)}: a promotion was begun; finish it`;
     obstacles.push({ code: 'higher-epoch', text });
   }
-  const { sites: reaches, unreached, logs } = await examineReach(context, from, obstacles);
   const syncMs = await examineDisk(context, obstacles);
   return { obstacles, syncMs, facts: { program, frameVersion: FRAME_VERSION, reaches, unreached, logs } };
 }

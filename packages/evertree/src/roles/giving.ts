@@ -2,7 +2,7 @@ import type { CommandOutcome, EpochName, ExactPosition, Hold, Obstacle, RoleMess
 import { isEvertreeError } from '@evertree/core';
 import { commandStanding, outcomeOf } from './command-outcome.ts';
 import { HandoverMachine, type HandoverAction, type HandoverEvent, type HandoverStep } from './handover-machine.ts';
-import { type RoleContext, describe, drawId } from './role-context.ts';
+import { type RoleContext, assertNotSurpassed, describe, drawId } from './role-context.ts';
 
 /** What became of a switchover. */
 export interface SwitchoverResult {
@@ -219,11 +219,16 @@ export class Giving {
     this.#take({ type: 'refused', why: describe(error) });
   }
 
-  /** The epoch that the target would have begun has the next number: it is never used by anybody else (rule 13). */
+  /**
+   * The epoch that the target would have begun has the next number: it is never used by anybody else (rule 13). Where a
+   * hello told of one above that, another site leads or is about to: this one does not go on beside it.
+   */
   #beginEpoch(): void {
     const { store } = this.#context;
+    const epoch = { number: store.position.epoch + 2, id: drawId(store) };
     try {
-      store.beginEpoch({ number: store.position.epoch + 2, id: drawId(store) }, 'switchover withdrawn');
+      assertNotSurpassed(store, epoch);
+      store.beginEpoch(epoch, 'switchover withdrawn');
     } catch (error) {
       return this.#take({ type: 'refused', why: describe(error) });
     }

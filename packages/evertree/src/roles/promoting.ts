@@ -15,7 +15,7 @@ import type { PromotionAction, PromotionEvent } from './promotion-events.ts';
 import type { PromotionFacts, PromotionGround, PromotionObstacle } from './promotion-facts.ts';
 import { PromotionMachine, type PromotionStep } from './promotion-machine.ts';
 import { Raising } from './raising.ts';
-import { type RoleContext, describe, drawId, reportReign } from './role-context.ts';
+import { type RoleContext, describe, drawId, nextEpochNumber, reportReign } from './role-context.ts';
 
 /** A primary is linked, and answers. */
 const LINKED: ReadonlySet<ConsumerState> = new Set(['catching-up', 'replicating', 'snapshot', 'rewinding']);
@@ -74,9 +74,7 @@ export class Promoting {
   async begin(program: string): Promise<void> {
     try {
       const transports = (await this.#context.factory.dial?.()) ?? [];
-      const { store } = this.#context;
-      const known = highestEpoch(store.epochs, store.position).number;
-      const number = Math.max(known, store.fencedBy?.number ?? 0, store.heardEpochs.number) + 1;
+      const number = nextEpochNumber(this.#context.store);
       this.#raising = new Raising({
         context: this.#context,
         transports,

@@ -1,5 +1,5 @@
 import type { Consumer } from '@evertree/consumer';
-import type { EpochName, Store } from '@evertree/core';
+import { type EpochName, EvertreeError, type Store, highestEpoch } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
 import type { RoleLimits } from './limits.ts';
 import type { PartFactory } from './part.ts';
@@ -26,6 +26,23 @@ export interface RoleContext {
   readonly advertised: string | undefined;
   /** The standing, or a machine's step, changed: the open parts may have to, too. */
   changed(): void;
+}
+
+/** The lowest number above every epoch that this site knows of: by its history, by what fences it, and by hellos. */
+export function nextEpochNumber(store: Store): number {
+  const { number } = highestEpoch(store.epochs, store.position);
+  return Math.max(number, store.fencedBy?.number ?? 0, store.heardEpochs.number) + 1;
+}
+
+/**
+ * A site goes on by a switchover, or after one that was withdrawn, only while it has heard of no other that leads, or is
+ * about to.
+ * @throws EvertreeError FENCED
+ */
+export function assertNotSurpassed({ heardEpochs, site }: Store, epoch: EpochName): void {
+  if (!heardEpochs.surpass(epoch)) return;
+  const message = `${site} has heard that another site has begun epoch ${heardEpochs.number}, or was promised it`;
+  throw new EvertreeError('FENCED', message, { epoch, heard: heardEpochs.number });
 }
 
 export function describe(error: unknown): string {

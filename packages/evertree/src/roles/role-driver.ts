@@ -1,5 +1,5 @@
 import type { Consumer } from '@evertree/consumer';
-import { Emitter, EvertreeError, highestEpoch } from '@evertree/core';
+import { Emitter, EvertreeError } from '@evertree/core';
 import type { ErrorEvents, KeptDivergence, RoleMessage, Store } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
 import type { SwitchoverResult } from './giving.ts';
@@ -8,7 +8,7 @@ import type { Part, PartFactory, PrimaryPart, Stage } from './part.ts';
 import { PartKeeper } from './part-keeper.ts';
 import type { SwitchoverForecast } from './preflight.ts';
 import { type PromoteOptions, Promoting, type PromotionForecast, type PromotionResult, promise } from './promoting.ts';
-import { type FollowedPrimary, type RoleContext, describe, drawId, reportReign } from './role-context.ts';
+import { type FollowedPrimary, type RoleContext, describe, drawId, nextEpochNumber, reportReign } from './role-context.ts';
 import { type SwitchoverOptions, Switchovers } from './switchovers.ts';
 import { LeaderNotice } from './leader-notice.ts';
 import { type RivalPrimary, Rivals } from './rivals.ts';
@@ -264,9 +264,7 @@ export class RoleDriver implements RoleContext {
   #reignAnew(above: number): void {
     const { store } = this;
     if (store.standing !== 'primary') return;
-    const own = highestEpoch(store.epochs, store.position).number;
-    const known = Math.max(above, own, store.journal.identity.fencedBy?.number ?? 0, store.heardEpochs.number);
-    const epoch = { number: known + 1, id: drawId(store) };
+    const epoch = { number: Math.max(above + 1, nextEpochNumber(store)), id: drawId(store) };
     try {
       store.beginEpoch(epoch, 'claim');
       reportReign(store, epoch, 'anew: its epoch before did not stand in a log', 'warn');

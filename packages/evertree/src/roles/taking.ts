@@ -2,7 +2,7 @@ import { type EpochName, EvertreeError, type RoleMessage } from '@evertree/core'
 import { type CommandStanding, commandStanding } from './command-outcome.ts';
 import { examineTarget } from './examination.ts';
 import type { PrimaryPart } from './part.ts';
-import { type RoleContext, describe, drawId, reportReign } from './role-context.ts';
+import { type RoleContext, assertNotSurpassed, describe, drawId, reportReign } from './role-context.ts';
 import { TakeoverMachine, type TakeoverAction, type TakeoverEvent } from './takeover-machine.ts';
 
 /** A switchover at its target: carries out what its `TakeoverMachine` decides. */
@@ -173,6 +173,7 @@ export class Taking {
     const { store } = this.#context;
     const epoch = { number: store.position.epoch + 1, id: drawId(store) };
     try {
+      assertNotSurpassed(store, epoch);
       store.beginEpoch(epoch, 'switchover');
       this.#begun = epoch;
     } catch (error) {

@@ -90,7 +90,12 @@ async function carryOut({ disk, clock, random, site }: ForwardingOptions, copied
   const mark = await disk.mark();
   const identity = settleIdentity(copied.site, site === undefined ? {} : { site }, random, true);
   const { position: base, digest, stream, epochs, chain } = copied;
-  const known = [second.epoch.number, copied.site.fencedBy?.number ?? 0, ...epochs.map(({ number }) => number)];
+  const known = [
+    second.epoch.number,
+    copied.site.fencedBy?.number ?? 0,
+    copied.site.heard?.number ?? 0,
+    ...epochs.map(({ number }) => number),
+  ];
   // After a handover its own site leaves the next number to its successor.
   const number = Math.max(...known) + (epochs.at(-1)?.end === undefined ? 1 : 2);
   const id = Buffer.from(random.bytes(8)).toString('hex');
@@ -98,8 +103,8 @@ async function carryOut({ disk, clock, random, site }: ForwardingOptions, copied
   const frame = new FrameWriter('binary', 0).sealEpoch({ stream, last: base, chain }, digest, epoch);
   await writeSegment(disk, random, frame, copied.generation);
   const { last } = frame.header;
-  const { fencedBy, declined } = copied.site;
-  await writeSite(disk, { site: identity.site, role: 'primary', directory: mark, fencedBy, declined, closedAt: last });
+  const { fencedBy, heard, declined } = copied.site;
+  await writeSite(disk, { site: identity.site, role: 'primary', directory: mark, fencedBy, heard, declined, closedAt: last });
   await removeUnfinished(disk);
   return { site: identity.site, stream, base, position: last, digest, already: false };
 }

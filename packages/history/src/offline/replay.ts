@@ -246,6 +246,14 @@ class ReplayRun {
     const { record } = this.#directory.site!;
     if (!this.#isWhatIf) return { ...record, closedAt: last };
     const site = record.site.slice(0, SITE_NAME_LIMIT - WHAT_IF_SUFFIX.length) + WHAT_IF_SUFFIX;
-    return { site, role: 'secondary', directory: await this.#options.into.mark(), fencedBy: undefined, declined: [], closedAt: last };
+    return {
+      site,
+      role: 'secondary',
+      directory: await this.#options.into.mark(),
+      fencedBy: undefined,
+      heard: undefined,
+      declined: [],
+      closedAt: last,
+    };
   }
 }

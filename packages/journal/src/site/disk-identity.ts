@@ -1,5 +1,5 @@
-import type { Disk, ExactPosition, Fencing, Reporter, Role, SiteIdentity } from '@evertree/core';
-import { DECLINED_LIMIT, raiseFencing } from '@evertree/core';
+import type { Disk, EpochName, ExactPosition, Fencing, Reporter, Role, SiteIdentity } from '@evertree/core';
+import { DECLINED_LIMIT, raiseFencing, raiseHeard } from '@evertree/core';
 import { asError } from '../groups/failure.ts';
 import type { GroupCommit } from '../groups/group-commit.ts';
 import type { Retainer } from '../retention/retainer.ts';
@@ -44,6 +44,10 @@ export class DiskIdentity implements SiteIdentity {
     return this.#record.fencedBy;
   }
 
+  get heard(): EpochName | undefined {
+    return this.#record.heard;
+  }
+
   get declined(): ReadonlySet<string> {
     return this.#declined;
   }
@@ -56,6 +60,13 @@ export class DiskIdentity implements SiteIdentity {
     return this.#change(record => {
       const fencedBy = raiseFencing(record.fencedBy, fencing);
       return fencedBy && { fencedBy };
+    });
+  }
+
+  hear(epoch: EpochName): Promise<void> {
+    return this.#change(record => {
+      const heard = raiseHeard(record.heard, epoch);
+      return heard && { heard };
     });
   }
 

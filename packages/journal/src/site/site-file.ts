@@ -20,6 +20,8 @@ export interface SiteFile extends Identity {
   readonly directory: string;
   /** The highest epoch that the site heard of. */
   readonly fencedBy: Fencing | undefined;
+  /** The highest number of an epoch that hellos told of; undefined in files of programs before 0.5. */
+  readonly heard: EpochName | undefined;
   /** The commands that the site declined, the oldest first. */
   readonly declined: readonly string[];
   /** Where the history ended when the site was closed; undefined while it is open, and after a crash. */
@@ -42,19 +44,21 @@ export async function readSite(disk: Disk): Promise<FoundSite | undefined> {
   if (typeof value['format'] === 'number' && !isKnownVersion(value['format'])) {
     throw unsupported(SITE_FILE, value['format'], DIRECTORY_VERSION);
   }
-  const { format, site, role, directory, fencedBy, declined = [], closedAt } = value;
+  const { format, site, role, directory, fencedBy, heard, declined = [], closedAt } = value;
   if (typeof format !== 'number' || typeof site !== 'string' || !isRole(role) || typeof directory !== 'string') {
     throw damagedSite('does not say which site this is');
   }
   if (!isOptional(fencedBy, isEpochName)) throw damagedSite('has a fence that is no epoch');
+  if (!isOptional(heard, isEpochName)) throw damagedSite('has heard of an epoch that is none');
   if (!isTexts(declined)) throw damagedSite('has declined commands that are no texts');
   if (!isOptional(closedAt, isPosition)) throw damagedSite('has an end of the history that is no position');
-  return { record: { site, role, directory, fencedBy: fencedBy && fencingOf(fencedBy), declined, closedAt }, isFormer };
+  const record = { site, role, directory, fencedBy: fencedBy && fencingOf(fencedBy), heard: heard && nameOf(heard), declined, closedAt };
+  return { record, isFormer };
 }
 
 export async function writeSite(disk: Disk, record: SiteFile): Promise<void> {
-  const { site, role, directory, fencedBy, declined, closedAt } = record;
-  await writeStateFile(disk, SITE_FILE, { format: DIRECTORY_VERSION, site, role, directory, fencedBy, declined, closedAt });
+  const { site, role, directory, fencedBy, heard, declined, closedAt } = record;
+  await writeStateFile(disk, SITE_FILE, { format: DIRECTORY_VERSION, site, role, directory, fencedBy, heard, declined, closedAt });
 }
 
 /** A name for a copy of a secondary's directory: that of the original, with a random suffix. */
@@ -108,6 +112,10 @@ function isEpochName(value: unknown): value is EpochName & { readonly begun?: un
 /** Directory version 2 has no promises: there an epoch without `begun` is one that has begun. */
 function fencingOf({ number, id, begun }: EpochName & { readonly begun?: unknown }): Fencing {
   return { number, id, begun: begun !== false };
+}
+
+function nameOf({ number, id }: EpochName): EpochName {
+  return { number, id };
 }
 
 function isTexts(value: unknown): value is readonly string[] {

@@ -20,6 +20,7 @@ const FAR_AWAY = [
 
 /** Moments that a fault has to hit within a millisecond or two: each is tried at many. */
 export const SCENARIOS: readonly Script[] = [
+  ...atMany(6, heardBefore),
   // The old primary is written to while it hears that another site leads.
   ...atMany(6, ms => [
     'write a 2 1',
@@ -196,7 +197,6 @@ function heardBefore(ms: number): readonly string[] {
 function promotions(): Script[] {
   const isAhead = [...FOLLOWED, 'isolate b', 'write a 4 1', 'pass 20', 'write a 4 1', 'pass 30', 'kill a', 'heal', 'pass 60'];
   return [
-    ...atMany(6, heardBefore),
     ...atThree([...DESERTED, 'delay c b 250 260', 'promote b', 'pass 800']),
     ...atThree([...DESERTED, 'delay c b 250 260', 'promote b', 'pass 50', 'stop b', 'pass 300', 'start b']),
     ...atThree([...DESERTED, 'promote b', 'until b raising 100', 'kill c', 'pass 300']),

@@ -16,6 +16,7 @@ import {
   TRUE,
   WHOLE,
 } from './binary-format.ts';
+import type { BodyRest } from './frame.ts';
 import type { BodyWriter, EpochNote, MarkNote } from './body.ts';
 import type { Handover } from '../position.ts';
 import { FIRST_PAIR, type Branch } from '../tree/branch.ts';
@@ -50,11 +51,18 @@ export class BinaryBodyWriter implements BodyWriter {
   #nodes = ROOT_ID;
   #time = 0;
   #taken = false;
+  readonly #room: number;
   /** Members and items that were written in steps. */
   #items = 0;
   readonly #keys = new KeyDictionary();
   /** The numbers of all keys of a shape: for one more object with these keys, none is looked up. */
   readonly #shapes = new Map<NodeShape, readonly number[]>();
+
+  /** @param room bytes that are left free before the first body */
+  constructor(room = 0) {
+    this.#room = room;
+    this.#out.length = room;
+  }
 
   get length(): number {
     return this.#taken ? 0 : this.#out.length;
@@ -150,6 +158,13 @@ export class BinaryBodyWriter implements BodyWriter {
   take(): Uint8Array {
     this.#taken = true;
     return this.#out.written();
+  }
+
+  /** What was written, as the rest of a body. Nothing may be written after it. @param behind bytes left free behind it */
+  takeRest(behind: number): BodyRest {
+    const out = this.#out;
+    out.reserve(behind);
+    return { memory: out.bytes, from: this.#room, to: out.length };
   }
 
   #begin(): void {

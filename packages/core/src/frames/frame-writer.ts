@@ -1,6 +1,6 @@
 import { BinaryBodyWriter } from './binary-writer.ts';
 import type { BodyWriter, MarkNote } from './body.ts';
-import { sealFrame, type BodyCodec, type Frame } from './frame.ts';
+import { sealFrame, type BodyCodec, type BodyRest, type Frame } from './frame.ts';
 import { JsonBodyWriter } from './json-body.ts';
 import type { Epoch, ExactPosition, Handover } from '../position.ts';
 
@@ -27,7 +27,7 @@ export class FrameWriter {
   /** Change sets that are not sealed yet. */
   count = 0;
   /** Operations of the only one, which another writer encoded. */
-  #encoded: Uint8Array | undefined;
+  #encoded: BodyRest | undefined;
   /** Commit time of the first of them. */
   #firstTime = 0;
   /** Commit time of the last change set of the epoch, milliseconds since 1970: the next one's is no less. */
@@ -49,11 +49,10 @@ export class FrameWriter {
 
   /**
    * Adds the operations of the change set, which another writer encoded as the first of a binary body: the dictionaries
-   * are the other writer's, so that no change set may follow in this frame. They are copied when it is sealed, and must not
-   * change until then.
+   * are the other writer's, so that no change set may follow in this frame. Their memory becomes the frame's.
    * @returns false, and does nothing, if the change set is not the first, or the body is not binary
    */
-  addEncoded(operations: Uint8Array): boolean {
+  addEncoded(operations: BodyRest): boolean {
     if (this.count !== 1 || !(this.body instanceof BinaryBodyWriter)) return false;
     this.#encoded = operations;
     return true;
@@ -112,7 +111,7 @@ export class FrameWriter {
         lastTime: this.lastTime,
         count,
         previous: base.chain,
-        bodyLength: body.length + (encoded?.length ?? 0),
+        bodyLength: body.length + (encoded === undefined ? 0 : encoded.to - encoded.from),
       },
       body,
       encoded,

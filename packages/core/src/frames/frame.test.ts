@@ -11,6 +11,7 @@ import {
   NO_CHAIN,
   parseFrame,
   readFrameHeader,
+  ROOM_BYTES,
   sealFrame,
   type FrameHeader,
 } from './frame.ts';
@@ -214,4 +215,20 @@ describe('the times of change sets', () => {
     expect(handover.header).toMatchObject({ codec, beginsEpoch: false, endsEpoch: true, last: at('2c-9'), firstTime: 100, count: 1 });
     for (const { header, bytes } of [restart, handover]) expect(parseFrame(bytes).header).toEqual(header);
   });
+});
+
+describe('a frame around a rest that was encoded ahead', () => {
+  const rest = Buffer.from('the rest of a body');
+  it.each([0, 1, ROOM_BYTES - FRAME_HEADER_BYTES, ROOM_BYTES - FRAME_HEADER_BYTES + 1, 70_000])(
+    'is the one of the whole body, with %i bytes before the rest',
+    length => {
+      const head = Buffer.alloc(length, 7);
+      const header = { ...GOES_ON, bodyLength: length + rest.length };
+      const memory = Buffer.alloc(ROOM_BYTES + rest.length + FRAME_CHECKSUM_BYTES, 9);
+      rest.copy(memory, ROOM_BYTES);
+      const frame = sealFrame(header, head, { memory, from: ROOM_BYTES, to: ROOM_BYTES + rest.length });
+      expect(Buffer.from(frame.bytes)).toEqual(Buffer.from(sealFrame(header, Buffer.concat([head, rest])).bytes));
+      expect(parseFrame(frame.bytes).header).toEqual(header);
+    },
+  );
 });

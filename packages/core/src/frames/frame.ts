@@ -60,12 +60,21 @@ const IS_MARK = 4;
 const KNOWN_FLAGS: readonly number[] = [0, BEGINS_EPOCH, BEGINS_EPOCH | ENDS_EPOCH, BEGINS_EPOCH | ENDS_EPOCH | IS_MARK];
 const CODECS = { binary: 1, json: 2 } as const;
 
-const NO_BYTES = new Uint8Array();
+/** What a body ends with, encoded ahead. Its memory becomes that of the frame: it is for one. */
+export interface BodyRest {
+  /** Has room before the rest, for the header and what precedes the rest in the body, and behind it for the checksum. */
+  readonly memory: Buffer;
+  readonly from: number;
+  readonly to: number;
+}
 
-/** Puts header, body and checksum together. The body is copied. @param rest what follows in the body */
-export function sealFrame(header: FrameHeader, body: Uint8Array, rest: Uint8Array = NO_BYTES): Frame {
-  const bodyLength = body.length + rest.length;
-  const bytes = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES + bodyLength + FRAME_CHECKSUM_BYTES);
+/** Room before a rest: for the header, and for the head of a change set with a short author and message. */
+export const ROOM_BYTES = FRAME_HEADER_BYTES + 896;
+
+/** Puts header, body and checksum together. The body is copied. @param rest what follows in the body; it is not copied if its room is enough */
+export function sealFrame(header: FrameHeader, body: Uint8Array, rest?: BodyRest): Frame {
+  const bodyLength = body.length + (rest === undefined ? 0 : rest.to - rest.from);
+  const bytes = memoryOf(bodyLength, body.length, rest);
   bytes.writeUInt32LE(FRAME_MAGIC, 0);
   bytes[4] = FRAME_VERSION;
   bytes[5] = CODECS[header.codec];
@@ -85,9 +94,19 @@ export function sealFrame(header: FrameHeader, body: Uint8Array, rest: Uint8Arra
   bytes.write(header.previous, 96, 32, 'hex');
   bytes.set(body, FRAME_HEADER_BYTES);
   const end = FRAME_HEADER_BYTES + bodyLength;
-  if (rest.length > 0) bytes.set(rest, end - rest.length);
   bytes.writeUInt32LE(crc32(bytes.subarray(0, end)), end);
   return { header, bytes };
+}
+
+/** The bytes of a frame, of which only the rest is written. */
+function memoryOf(bodyLength: number, written: number, rest: BodyRest | undefined): Buffer {
+  const length = FRAME_HEADER_BYTES + bodyLength + FRAME_CHECKSUM_BYTES;
+  if (rest === undefined) return Buffer.allocUnsafeSlow(length);
+  const from = rest.from - written - FRAME_HEADER_BYTES;
+  if (from >= 0) return rest.memory.subarray(from, from + length);
+  const bytes = Buffer.allocUnsafeSlow(length);
+  bytes.set(rest.memory.subarray(rest.from, rest.to), FRAME_HEADER_BYTES + written);
+  return bytes;
 }
 
 /**

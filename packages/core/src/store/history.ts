@@ -2,7 +2,7 @@ import type { CommitOptions } from '../transactions/commit.ts';
 import { EvertreeError } from '../errors.ts';
 import { Durability } from './durability.ts';
 import { FrameWriter } from '../frames/frame-writer.ts';
-import { frameHash, NO_CHAIN, type BodyCodec, type Frame } from '../frames/frame.ts';
+import { frameHash, NO_CHAIN, type BodyCodec, type BodyRest, type Frame } from '../frames/frame.ts';
 import type { FrameNote, MarkNote } from '../frames/body.ts';
 import { decodeFrame } from '../frames/collect-sink.ts';
 import { assertFollows, assertSucceeds, withEpoch, type EpochName, type Lineage } from '../lineage.ts';
@@ -89,7 +89,7 @@ export function headAt({ stream, position, epochs, marks, chain, time }: Snapsho
 /** What a transaction that ran ahead changes, and its operations as they were encoded ahead. */
 interface EncodedChanges {
   readonly operations: readonly NetOperation[];
-  readonly encoded: Uint8Array | undefined;
+  readonly encoded: BodyRest | undefined;
 }
 
 /** The history of a tree, up to its last commit in memory; and the way of the commits into the journal. */

@@ -1,5 +1,6 @@
 import { BinaryBodyWriter } from '../frames/binary-writer.ts';
 import { EvertreeError } from '../errors.ts';
+import { type BodyRest, FRAME_CHECKSUM_BYTES, ROOM_BYTES } from '../frames/frame.ts';
 import type { SortedOperations } from '../listeners/listeners.ts';
 import { lookup, TreeNode, type Child } from '../tree/node.ts';
 import type { NetOperation } from './net-operations.ts';
@@ -17,7 +18,7 @@ interface ForkedChanges {
   /** As the transaction counts them. */
   readonly bytes: number;
   /** The operations, encoded as the only change set of a frame. Undefined: the commit encodes them. */
-  readonly encoded: Uint8Array | undefined;
+  readonly encoded: BodyRest | undefined;
   /** The operations, sorted for the listeners. */
   readonly sorted: SortedOperations;
 }
@@ -80,8 +81,8 @@ function lowestObject(root: TreeNode, path: Path): Path {
   return path.length === 0 ? ROOT : path;
 }
 
-function* encode(operations: readonly NetOperation[], fork: Tree): Generator<void, Uint8Array> {
-  const writer = new BinaryBodyWriter();
+function* encode(operations: readonly NetOperation[], fork: Tree): Generator<void, BodyRest> {
+  const writer = new BinaryBodyWriter(ROOM_BYTES);
   let previous = ROOT;
   for (const [index, { path, child }] of operations.entries()) {
     fork.follow(path, previous);
@@ -90,7 +91,7 @@ function* encode(operations: readonly NetOperation[], fork: Tree): Generator<voi
     previous = path;
     if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
   }
-  return writer.take();
+  return writer.takeRest(FRAME_CHECKSUM_BYTES);
 }
 
 /** @throws EvertreeError TRANSACTION_INVALID for an operation that others could have disturbed without being noticed */
@@ -104,7 +105,7 @@ function assertBelow(at: Path, { path }: NetOperation): void {
 export class PreparedTransaction {
   readonly operations: readonly NetOperation[];
   readonly bytes: number;
-  readonly encoded: Uint8Array | undefined;
+  readonly encoded: BodyRest | undefined;
   readonly sorted: SortedOperations;
   readonly #steps: TransactionSteps;
   readonly #tree: Tree;

@@ -201,7 +201,7 @@ export function assign(
   keyHi: number,
   old: Child | undefined,
   child: Child | undefined,
-  slot: number = slotOf(node, key),
+  slot?: number,
 ): void {
   if (old !== undefined) {
     mixChild(old, keyLo, keyHi, false);
@@ -210,14 +210,14 @@ export function assign(
     if (old instanceof TreeNode) node.wide?.recent?.forget(keyLo, old);
   }
   if (child === undefined) {
-    if (old !== undefined) remove(node, key, keyLo, slot);
+    if (old !== undefined) remove(node, key, keyLo, slot ?? slotOf(node, key));
     return;
   }
   mixChild(child, keyLo, keyHi, true);
   node.sumLo = (node.sumLo + lanes.lo) | 0;
   node.sumHi = (node.sumHi + lanes.hi) | 0;
   if (old === undefined) add(node, key, keyLo, child);
-  else replace(node, key, keyLo, child, slot);
+  else replace(node, key, keyLo, child, slot ?? slotOf(node, key));
 }
 
 /**

@@ -120,7 +120,7 @@ export class Tree {
     keyHi: number,
     old: Child | undefined,
     child: Child | undefined,
-    slot: number = slotOf(parent, key),
+    slot?: number,
   ): void {
     if (old instanceof TreeNode) {
       this.mixTouched();

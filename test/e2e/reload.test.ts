@@ -260,15 +260,19 @@ describe('evertree reload', () => {
   });
 });
 
-test.skipIf(!existsSync(SCRIPT))('a site whose terminal is closed stops in order, and does not reload', async () => {
-  await folder.write('plain.json', { 'netty-consumer': { 'listening-port': await freePort() } });
-  const command = [process.execPath, PROGRAM, 'secondary', '--config', 'plain.json', '--data', 'c', '--http', 'off', '--log', 'json'];
-  const terminal = spawn(SCRIPT, ['-qfec', `${command.join(' ')} 2> log`, '/dev/null'], { cwd: folder.path, stdio: 'ignore' });
-  ends.push(() => terminal.kill('SIGKILL'));
-  const log = () => readFile(join(folder.path, 'log'), 'utf8').catch(() => '');
-  await until('it starts', async () => (await log()).includes('"event":"started"'), LIMIT_MS);
-  terminal.kill('SIGKILL');
-  await until('it stops', async () => (await log()).includes('"event":"stopped"'), LIMIT_MS);
-  expect(await log()).toContain('stops in order, because of SIGHUP');
-  expect(await log()).not.toContain('reloaded');
-});
+// With CI set it fails where there is no such program.
+test.skipIf(process.env['CI'] === undefined && !existsSync(SCRIPT))(
+  'a site whose terminal is closed stops in order, and does not reload',
+  async () => {
+    await folder.write('plain.json', { 'netty-consumer': { 'listening-port': await freePort() } });
+    const command = [process.execPath, PROGRAM, 'secondary', '--config', 'plain.json', '--data', 'c', '--http', 'off', '--log', 'json'];
+    const terminal = spawn(SCRIPT, ['-qfec', `${command.join(' ')} 2> log`, '/dev/null'], { cwd: folder.path, stdio: 'ignore' });
+    ends.push(() => terminal.kill('SIGKILL'));
+    const log = () => readFile(join(folder.path, 'log'), 'utf8').catch(() => '');
+    await until('it starts', async () => (await log()).includes('"event":"started"'), LIMIT_MS);
+    terminal.kill('SIGKILL');
+    await until('it stops', async () => (await log()).includes('"event":"stopped"'), LIMIT_MS);
+    expect(await log()).toContain('stops in order, because of SIGHUP');
+    expect(await log()).not.toContain('reloaded');
+  },
+);

@@ -1,6 +1,7 @@
 import { getInside, type Path, type Value } from '@evertree/core';
 import { type ChangeIndex, type FoundChange, IndexOutdated, type Touch, type TouchedValue } from '@evertree/history';
 import { type HistoryOracle, isPrefix, type KnownCommit } from './history-oracle.ts';
+import { comparePaths } from './random-history.ts';
 
 /** An index that is a list of all commits, of which it answers for some. */
 export class NaiveIndex implements ChangeIndex {
@@ -28,7 +29,7 @@ export class NaiveIndex implements ChangeIndex {
       const name = JSON.stringify(touch.path);
       if (isPrefix(path, touch.path) && !seen.has(name)) seen.set(name, touch);
     }
-    for (const [, touch] of [...seen].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+    for (const touch of [...seen.values()].toSorted((a, b) => comparePaths(a.path, b.path))) {
       this.#answer();
       yield touch;
     }

@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import type { IncomingMessage } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { decodeFrame } from '@evertree/core';
+import { type HttpOptions, startHttp } from '../../packages/evertree/src/http/server.ts';
 import { HttpSite } from '../support/http-site.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { framesOf } from '../support/stores.ts';
@@ -174,6 +175,7 @@ describe('with several tokens', () => {
     ['GET', '/history', 'read'],
     ['GET', '/marks', 'read'],
     ['POST', '/admin/snapshot', 'admin'],
+    ['POST', '/admin/reload', 'admin'],
     ['POST', '/admin/forget', 'admin'],
     ['POST', '/admin/switchover', 'admin'],
     ['POST', '/admin/promote', 'admin'],
@@ -242,6 +244,23 @@ describe('with several tokens', () => {
       ['may-write', 'why'],
       [undefined, 'why'],
     ]);
+  });
+
+  test('tokens that are taken away beyond loopback let nobody in, whatever the Host header says', async () => {
+    site = await HttpSite.start();
+    const { report } = site.store;
+    const options = { site: site.site, address: '0.0.0.0', port: 0, tls: 'off' as const, report, version: '0.0.0' };
+    const present: Pick<HttpOptions, keyof typeof options> & { tokens?: HttpOptions['tokens'] } = { ...options, tokens };
+    const server = await startHttp(present);
+    try {
+      const url = `http://127.0.0.1:${new URL(server.address).port}/data`;
+      const statusFor = async (headers: Record<string, string>) => (await fetch(url, { headers })).status;
+      expect(await statusFor(headersOf('read'))).toBe(200);
+      present.tokens = undefined;
+      expect([await statusFor(headersOf('read')), await statusFor({})]).toEqual([401, 401]);
+    } finally {
+      await server.close();
+    }
   });
 
   test('beyond loopback a list of tokens is enough', async () => {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   type AccessToken,
-  type BearerTokens,
+  BearerTokens,
   BoundedReports,
   EvertreeError,
   type Reporter,
@@ -84,6 +84,8 @@ function checkExposure({ address, token, tokens, tls }: HttpOptions): void {
     address,
   });
 }
+
+const NO_TOKENS = new BearerTokens({ tokens: [] });
 
 class Http {
   readonly #options: HttpOptions;
@@ -177,7 +179,9 @@ class Http {
 
   get #access(): Access {
     const tokens = this.#tokens();
-    return tokens === undefined ? this.#loopback : tokenAccess(tokens);
+    if (tokens !== undefined) return tokenAccess(tokens);
+    // A site refuses a reload that takes the tokens away where others can reach it. Should one be taken over, nobody gets in.
+    return isLoopback(this.#options.address) ? this.#loopback : tokenAccess(NO_TOKENS);
   }
 
   get #port(): number {

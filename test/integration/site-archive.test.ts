@@ -124,6 +124,16 @@ describe('a site with an archive', () => {
     expect(reports.map(({ event }) => event)).not.toContain('archive-line-begun');
   });
 
+  test('archives what was committed also if it closes before its archiving has begun', async () => {
+    await initArchive(target);
+    const store = await open();
+    expect(archiveOf(store).status.state).toBe('starting');
+    store.transact(tx => tx.put('/a', 1));
+    const { digest } = store;
+    await store.close();
+    expect(await restorable()).toMatchObject([{ digest }]);
+  });
+
   test('an outage of the target blocks no commit; the journal is the spool, and nothing is missing afterwards', async () => {
     allowErrors('archive-away');
     await initArchive(target);

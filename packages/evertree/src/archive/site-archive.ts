@@ -101,10 +101,10 @@ export class SiteArchive implements AsyncDisposable {
     if (this.#thread.status.lag.commits > 0) await this.#thread.backup();
   }
 
-  /** Only where all was well: an outage is not over because the site closes. */
+  /** Also where the archiving is only about to begin, but not in an outage: it is not over because the site closes. */
   async #finish(): Promise<void> {
     const store = this.#store;
-    if (this.#thread.status.state !== 'archiving') return;
+    if (this.#thread.status.lastError !== null) return;
     try {
       // Also the flush: on a full disk it ends with the store.
       await withinTime(LAST_OBJECT_MS, this.#archiveRest());

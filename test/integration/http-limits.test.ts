@@ -156,6 +156,14 @@ describe('bodies', () => {
     expect(site.store.get('/x')).toBe(7);
   });
 
+  test('are refused where the client expects what no site knows, and change nothing', async () => {
+    site = await HttpSite.start();
+    const refused = await site.send('PUT', '/data/x', { body: '1', headers: { expect: '200-ok' } });
+    expect(refused).toMatchObject({ status: 417, headers: { 'content-type': 'application/problem+json' } });
+    expect(refused.json).toMatchObject({ status: 417, code: 'REQUEST_INVALID', detail: expect.stringContaining('100-continue') });
+    expect(site.store.has('/x')).toBe(false);
+  });
+
   test('that together exceed the limit are answered 503', async () => {
     site = await HttpSite.start({ limits: { bodiesBytes: 100_000 } });
     const slow = await dial();

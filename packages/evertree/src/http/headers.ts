@@ -127,6 +127,13 @@ export function readStatedWish(headers: IncomingHttpHeaders): StatedWish {
   };
 }
 
+/** RFC 9110, 10.1.1. @throws RequestError 417 for what a client expects beyond `100-continue` */
+export function checkExpectation({ expect }: IncomingHttpHeaders): void {
+  if (expect === undefined || expect.toLowerCase() === '100-continue') return;
+  const message = `Expect is ${JSON.stringify(expect.slice(0, 40))}; a site knows 100-continue only`;
+  throw new RequestError('REQUEST_INVALID', message, {}, {}, 417);
+}
+
 /** The media type of a body in lower case, without its parameters; undefined where the header is missing. */
 export function mediaType(headers: IncomingHttpHeaders): string | undefined {
   const type = headers['content-type'];

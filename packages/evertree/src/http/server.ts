@@ -25,6 +25,7 @@ import { DeferredMetrics } from './deferred-metrics.ts';
 import { DigestPins } from './digests.ts';
 import { EVENT_STREAM_TYPE } from './event-stream.ts';
 import { Exchange, sendProblem } from './exchange.ts';
+import { checkExpectation } from './headers.ts';
 import { HEAD_BYTES, resolveLimits, type HttpLimits } from './limits.ts';
 import { ClientGone, isExpected, problemOf, RequestError, type RequestCode } from './problem.ts';
 import { checkRight, dispatch, refuseAdministration, Routes, type Route } from './routes.ts';
@@ -141,7 +142,8 @@ class Http {
     const { address, port, tls } = this.#options;
     const server = this.#server;
     const onRequest = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
-    server.on('request', onRequest).on('checkContinue', onRequest).on('clientError', answerBrokenRequest);
+    for (const event of ['request', 'checkContinue', 'checkExpectation']) server.on(event, onRequest);
+    server.on('clientError', answerBrokenRequest);
     server.on('drop', () => {
       const message = `${this.#limits.connections} HTTP connections are open, the limit; one more was dropped`;
       this.#dropped.tell({ level: 'warn', event: 'http-connection-dropped', message });
@@ -201,6 +203,7 @@ class Http {
       if (this.#options.administrable === false && route !== undefined) refuseAdministration(route, request.method);
       const bearer = route?.open === true ? undefined : this.#access.check(request, target.authority);
       if (bearer !== undefined && route !== undefined) checkRight(route, request.method, bearer);
+      checkExpectation(request.headers);
       exchange = new Exchange(this.#context, request, response, { target, bearer });
       await dispatch(route, exchange);
     } catch (error) {

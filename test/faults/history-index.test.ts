@@ -54,7 +54,7 @@ async function readAll(index: JournalIndex, store: Store): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
       await index.caughtUp();
-      const touches = await Array.fromAsync(index.touches([], { after: 0, upTo: store.position.revision }));
+      const touches = (await Array.fromAsync(index.touches([], { after: 0, upTo: store.position.revision }))).flat();
       await Array.fromAsync(index.read(touches));
       return;
     } catch (error) {
@@ -160,7 +160,7 @@ describe('a damaged segment', () => {
   it('is not answered from: the question fails, and never gives another value', async () => {
     const { disk, store, index } = await prepare(19, 4);
     const [segment] = disk.files.filter(file => file.endsWith('.evj'));
-    const touches = await Array.fromAsync(index.touches([], { after: 0, upTo: index.upTo }));
+    const touches = (await Array.fromAsync(index.touches([], { after: 0, upTo: index.upTo }))).flat();
     const sound = await Array.fromAsync(index.read(touches));
     disk.overwrite(segment!, bytes => {
       bytes[600]! ^= 1;

@@ -63,7 +63,7 @@ describe('a path that much of the history concerns', () => {
       const expected = told.filter(
         touch => touch.revision > after && touch.revision <= upTo && (isAtOrBelow(path, touch.path) || isAtOrBelow(touch.path, path)),
       );
-      const touches = await Array.fromAsync(index.touches(path, { after, upTo }));
+      const touches = (await Array.fromAsync(index.touches(path, { after, upTo }))).flat();
       expect(touches.map(({ revision, operation, kind }) => [revision, operation, kind])).toEqual(
         expected.map(({ revision, operation, kind }) => [revision, operation, kind]),
       );

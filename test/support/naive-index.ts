@@ -23,7 +23,7 @@ export class NaiveIndex implements ChangeIndex {
     return this.#touches(this.after, Math.min(atOrBefore, this.upTo)).find(({ touch }) => isPrefix(touch.path, path))?.touch;
   }
 
-  async *newestBelow(path: Path, atOrBefore: number): AsyncIterable<Touch> {
+  async *newestBelow(path: Path, atOrBefore: number): AsyncIterable<readonly Touch[]> {
     const seen = new Map<string, Touch>();
     for (const { touch } of this.#touches(this.after, Math.min(atOrBefore, this.upTo))) {
       const name = JSON.stringify(touch.path);
@@ -31,14 +31,14 @@ export class NaiveIndex implements ChangeIndex {
     }
     for (const touch of [...seen.values()].toSorted((a, b) => comparePaths(a.path, b.path))) {
       this.#answer();
-      yield touch;
+      yield [touch];
     }
   }
 
-  async *touches(path: Path, { after, upTo }: { readonly after: number; readonly upTo: number }): AsyncIterable<Touch> {
+  async *touches(path: Path, { after, upTo }: { readonly after: number; readonly upTo: number }): AsyncIterable<readonly Touch[]> {
     for (const { touch } of this.#touches(Math.max(after, this.after), Math.min(upTo, this.upTo))) {
       this.#answer();
-      if (isPrefix(touch.path, path) || isPrefix(path, touch.path)) yield touch;
+      if (isPrefix(touch.path, path) || isPrefix(path, touch.path)) yield [touch];
     }
   }
 

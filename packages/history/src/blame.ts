@@ -28,19 +28,19 @@ export async function* blameOf(view: HistoryView, path: Path, { position }: Mome
   for (const leaf of leavesOf(content, path)) {
     leaves.add(leaf);
     if (leaves.count > MOST_LEAVES) throw tooMany(path);
-    await turn.breathe();
+    if (turn.over) await turn.rest();
   }
   const range = { after: undefined, upTo: position.revision };
   for await (const change of changesBackward(view, { path, author: undefined, values: false }, range)) {
     for (const [index, operation] of change.changeSet.operations.entries()) {
-      for (const _ of leaves.found(operation, change)) await turn.breathe();
+      for (const _ of leaves.found(operation, change)) if (turn.over) await turn.rest();
       if (index % STEP_ITEMS === 0) await turn.breathe();
     }
     if (leaves.unknown === 0) break;
   }
   for (const leaf of leaves.all()) {
     yield answerOf(view, leaf);
-    await turn.breathe();
+    if (turn.over) await turn.rest();
   }
 }
 
@@ -82,7 +82,7 @@ interface LeafNode {
 /** Leaves by their paths, and who wrote them as far as that is known. */
 class LeafSet {
   count = 0;
-  readonly #root: LeafNode = newNode();
+  readonly #root: LeafNode = newNode(new Map());
 
   /** Leaves whose writer is not known. */
   get unknown(): number {
@@ -92,9 +92,10 @@ class LeafSet {
   add(path: Path): void {
     let node = this.#root;
     node.unknown++;
-    for (const key of path) {
+    for (let level = 0; level < path.length; level++) {
+      const key = path[level]!;
       let next = node.children.get(key);
-      if (next === undefined) node.children.set(key, (next = newNode()));
+      if (next === undefined) node.children.set(key, (next = newNode(level === path.length - 1 ? NO_CHILDREN : new Map())));
       node = next;
       node.unknown++;
     }
@@ -106,10 +107,10 @@ class LeafSet {
   *found(operation: Operation, writer: PathChange): Generator<void> {
     const above: LeafNode[] = [];
     let node = this.#root;
-    for (const [level, key] of operation.path.entries()) {
+    for (let level = 0; level < operation.path.length; level++) {
       if (node.unknown === 0) return;
       above.push(node);
-      const next = node.children.get(key);
+      const next = node.children.get(operation.path[level]!);
       if (next === undefined) {
         // What was deleted from an empty object, or put into what is an array or a part of one since.
         const { leaf } = node;
@@ -143,8 +144,11 @@ class LeafSet {
   }
 }
 
-function newNode(): LeafNode {
-  return { leaf: undefined, children: new Map(), unknown: 0 };
+/** Of a leaf: no other one is below it. */
+const NO_CHILDREN: LeafNode['children'] = new Map();
+
+function newNode(children: LeafNode['children']): LeafNode {
+  return { leaf: undefined, children, unknown: 0 };
 }
 
 function* leavesBelow(node: LeafNode): Generator<Leaf> {

@@ -59,10 +59,17 @@ export interface ChangeIndex {
   readonly shrinks: number;
   /** The newest touch of a path itself or of one above it, at or before a revision. */
   newest(path: Path, atOrBefore: number): Promise<Touch | undefined>;
-  /** For each path at or below `path` that was ever touched: its newest touch at or before a revision. In the order of the paths. */
-  newestBelow(path: Path, atOrBefore: number): AsyncIterable<Touch>;
-  /** All touches of a path, of those above it and of those below it, newest first, with a revision in (after, upTo]; IndexOutdated if the index does not cover all of these. Of one change set the last operation first. */
-  touches(path: Path, range: { readonly after: number; readonly upTo: number }): AsyncIterable<Touch>;
+  /**
+   * For each path at or below `path` that was ever touched: its newest touch at or before a revision. In the order of
+   * the paths. Some at a time, and never none.
+   */
+  newestBelow(path: Path, atOrBefore: number): AsyncIterable<readonly Touch[]>;
+  /**
+   * All touches of a path, of those above it and of those below it, newest first, with a revision in (after, upTo];
+   * IndexOutdated if the index does not cover all of these. Of one change set the last operation first. Some at a time,
+   * and never none.
+   */
+  touches(path: Path, range: { readonly after: number; readonly upTo: number }): AsyncIterable<readonly Touch[]>;
   /** An upper bound of how many touches `newestBelow` would look at, to choose between it and reading the whole tree. Cheap. */
   weight(path: Path): Promise<number>;
   /** The commit time of a change set with a revision in (after, upTo], milliseconds since 1970. */

@@ -97,8 +97,8 @@ async function addFromIndex(view: HistoryView, after: number, upTo: number, path
   if (view.index === undefined || after >= upTo) return true;
   const turn = new Turn(view.clock);
   try {
-    for await (const touch of view.index.touches(path, { after, upTo })) {
-      touched.add(touch.path);
+    for await (const touches of view.index.touches(path, { after, upTo })) {
+      for (const touch of touches) touched.add(touch.path);
       if (touched.areMany) break;
       await turn.breathe();
     }

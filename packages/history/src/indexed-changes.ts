@@ -7,6 +7,8 @@ import { STEP_ITEMS } from './step.ts';
 /** Commits that are read at once: few at first, for who wants only the newest. */
 const FIRST_BATCH = 8;
 const LARGEST_BATCH = 256;
+/** With so many touches a batch is read, however few its commits are: all of them are held meanwhile. */
+const BATCH_TOUCHES = 4_096;
 
 /** A batch is read in so many parts at the same time, none of which is smaller than this. */
 const SHARES = 8;
@@ -24,25 +26,30 @@ export async function* changesInIndex(
 ): AsyncGenerator<PathChange, void, undefined> {
   let size = Math.min(expected, LARGEST_BATCH);
   let commits: Touch[][] = [];
+  let gathered = 0;
   for await (const commit of commitsOf(index.touches(path, range))) {
     if (signal?.aborted === true) return;
-    if (commits.push(commit) < size) continue;
+    gathered += commit.length;
+    if (commits.push(commit) < size && gathered < BATCH_TOUCHES) continue;
     yield* readCommits(view, index, commits, author);
     commits = [];
+    gathered = 0;
     size = Math.min(size * 2, LARGEST_BATCH);
   }
   yield* readCommits(view, index, commits, author);
 }
 
 /** Touches by their commits, those of each in the order in which they were made. */
-async function* commitsOf(touches: AsyncIterable<Touch>): AsyncGenerator<Touch[], void, undefined> {
+async function* commitsOf(touches: AsyncIterable<readonly Touch[]>): AsyncGenerator<Touch[], void, undefined> {
   let commit: Touch[] = [];
-  for await (const touch of touches) {
-    if (commit.length > 0 && commit[0]!.revision !== touch.revision) {
-      yield commit.toReversed();
-      commit = [];
+  for await (const some of touches) {
+    for (const touch of some) {
+      if (commit.length > 0 && commit[0]!.revision !== touch.revision) {
+        yield commit.toReversed();
+        commit = [];
+      }
+      commit.push(touch);
     }
-    commit.push(touch);
   }
   if (commit.length > 0) yield commit.toReversed();
 }

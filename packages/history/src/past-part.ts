@@ -128,14 +128,16 @@ class PartFromIndex {
       if (value !== undefined && !isObject(value)) continue;
       // A path comes before what is below it: here are the touches at and above the one that comes.
       const above: Touch[] = [];
-      for await (const touch of this.#index.newestBelow(path, this.#upTo)) {
+      for await (const some of this.#index.newestBelow(path, this.#upTo)) {
         await this.#turn.breathe();
-        if (touch.revision <= since || touch.path.length <= path.length) continue;
-        while (above.length > 0 && !isAtOrAbove(above.at(-1)!.path, touch.path)) above.pop();
-        // What a later operation above it took away: what stood there meanwhile is not known.
-        const isReplaced = above.some(({ revision }) => revision > touch.revision);
-        above.push(touch);
-        if (!isReplaced) touches.push(touch);
+        for (const touch of some) {
+          if (touch.revision <= since || touch.path.length <= path.length) continue;
+          while (above.length > 0 && !isAtOrAbove(above.at(-1)!.path, touch.path)) above.pop();
+          // What a later operation above it took away: what stood there meanwhile is not known.
+          const isReplaced = above.some(({ revision }) => revision > touch.revision);
+          above.push(touch);
+          if (!isReplaced) touches.push(touch);
+        }
       }
     }
     const inOrder = await this.#turn.run(sortSteps(touches, (a, b) => a.revision - b.revision || a.operation - b.operation));

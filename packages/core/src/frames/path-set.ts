@@ -16,13 +16,21 @@ export class PathSet {
 
   add(path: Path): void {
     let at = this.root;
-    for (const key of path) {
+    const last = path.length - 1;
+    for (let level = 0; level < last; level++) {
       if (at.isWhole) return;
+      const key = path[level]!;
       let next = at.children.get(key);
       if (next === undefined) at.children.set(key, (next = { isWhole: false, children: new Map() }));
       at = next;
     }
-    at.isWhole = true;
-    at.children.clear();
+    if (at.isWhole) return;
+    // Most paths of a large set have no node of their own.
+    if (last >= 0) {
+      at.children.set(path[last]!, WHOLE);
+    } else {
+      at.isWhole = true;
+      at.children.clear();
+    }
   }
 }

@@ -3,6 +3,9 @@ import type { Blame, Change, ChangeOperation, FoundMoment, PathDifference } from
 import { valueSlices } from './json-slices.ts';
 import { plainPosition } from './write.ts';
 
+/** Small items are put together until they have so many characters: each slice is waited for. */
+const SLICE_CHARACTERS = 4 * 1024;
+
 // The JSON texts of what a history answers, in slices that take a millisecond or two to make. Members stand in a fixed
 // order, and the keys of values are sorted, so that equal answers have equal bytes. A value that is not there has no
 // member: `null` is a value.
@@ -20,12 +23,19 @@ export function* changeJson({ position, time, author, message, begins, ends, mar
     ends,
     mark: mark === undefined ? undefined : { ...mark, position: plainPosition(mark.position) },
   });
-  yield `${head.slice(0, -1)},"operations":[`;
-  for (const [index, operation] of operations.entries()) {
-    if (index > 0) yield ',';
-    yield* operationJson(operation);
+  let text = `${head.slice(0, -1)},"operations":[`;
+  let isFirst = true;
+  for (const operation of operations) {
+    if (!isFirst) text += ',';
+    isFirst = false;
+    for (const slice of operationJson(operation)) {
+      text += slice;
+      if (text.length < SLICE_CHARACTERS) continue;
+      yield text;
+      text = '';
+    }
   }
-  yield ']}';
+  yield `${text}]}`;
 }
 
 function operationJson({ path, kind, above, before, after }: ChangeOperation): Generator<string> {
@@ -55,11 +65,18 @@ export function* findingJson({ path, before, change }: FoundMoment): Generator<s
 
 /** @param head has members */
 function* withValues(head: object, values: Readonly<Record<string, Value | undefined>>): Generator<string> {
-  yield JSON.stringify(head).slice(0, -1);
-  for (const [name, value] of Object.entries(values)) {
+  let text = JSON.stringify(head).slice(0, -1);
+  for (const name in values) {
+    const value = values[name];
     if (value === undefined) continue;
-    yield `,${JSON.stringify(name)}:`;
+    text += `,${JSON.stringify(name)}:`;
+    if (typeof value !== 'object' || value === null) {
+      text += JSON.stringify(value);
+      continue;
+    }
+    yield text;
+    text = '';
     yield* valueSlices(value);
   }
-  yield '}';
+  yield `${text}}`;
 }

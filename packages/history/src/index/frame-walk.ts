@@ -22,7 +22,7 @@ export async function* touchesBackward(
   key: Buffer,
   { after, upTo }: { readonly after: number; readonly upTo: number },
   { files, turn }: { readonly files: SegmentFiles; readonly turn: Turn },
-): AsyncGenerator<Touch, void, undefined> {
+): AsyncGenerator<readonly Touch[], void, undefined> {
   let concerned = new ConcernedPaths(key);
   for await (const row of rowsBackward(run, { after, upTo })) {
     const segment = run.description.segments[row.segment]!;
@@ -38,9 +38,9 @@ export async function* touchesBackward(
       found.push({ revision, operation, kind: isDelete ? 'delete' : 'put', path: concerned.path(number) });
     });
     await turn.run(steps);
-    for (let touch = found.pop(); touch !== undefined; touch = found.pop()) {
-      yield touch;
-      if (found.length % STEP_ITEMS === 0) await turn.breathe();
+    for (let end = found.length; end > 0; end -= STEP_ITEMS) {
+      yield found.slice(Math.max(0, end - STEP_ITEMS), end).toReversed();
+      await turn.breathe();
     }
   }
 }

@@ -116,11 +116,11 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
     return this.#ask(questions => questions.newest(pathKey(path), atOrBefore));
   }
 
-  newestBelow(path: Path, atOrBefore: number): AsyncIterable<Touch> {
+  newestBelow(path: Path, atOrBefore: number): AsyncIterable<readonly Touch[]> {
     return this.#askEach(questions => questions.newestBelow(pathKey(path), atOrBefore));
   }
 
-  touches(path: Path, range: { readonly after: number; readonly upTo: number }): AsyncIterable<Touch> {
+  touches(path: Path, range: { readonly after: number; readonly upTo: number }): AsyncIterable<readonly Touch[]> {
     return this.#askEach(questions => questions.touches(pathKey(path), range, this.#segments));
   }
 

@@ -1,10 +1,8 @@
+import type { Path } from '@evertree/core';
+import type { Touch } from '../change-index.ts';
 import { sortSteps } from '../sort-steps.ts';
-import type { Posting, TouchCursor } from './touch-cursor.ts';
-
-/** A touch with the key of its path. */
-interface KeyedPosting extends Posting {
-  readonly key: Buffer;
-}
+import { pathOf } from './path-key.ts';
+import type { TouchCursor } from './touch-cursor.ts';
 
 /** Of all touches that it is given, keeps the newest ones within a range of revisions. */
 export class NewestTouches {
@@ -12,7 +10,7 @@ export class NewestTouches {
   readonly limit: number;
   readonly after: number;
   readonly upTo: number;
-  #touches: KeyedPosting[] = [];
+  #touches: Touch[] = [];
   #missing: number;
 
   constructor(limit: number, range: { readonly after: number; readonly upTo: number }) {
@@ -29,14 +27,15 @@ export class NewestTouches {
 
   /** Adds the touches of the entry at which a cursor stands. @returns how many of them are in the range */
   addAll(cursor: TouchCursor): number {
-    let key: Buffer | undefined;
+    let path: Path | undefined;
     let count = 0;
     cursor.forEach((revision, operation, isDelete) => {
       if (revision <= this.after || revision > this.upTo) return;
       count++;
       if (revision <= this.#missing) return;
-      key ??= Buffer.from(cursor.key.subarray(0, cursor.keyLength));
-      this.#touches.push({ revision, operation, isDelete, key });
+      // All touches of a path share it: there may be as many commits as there are paths.
+      path ??= pathOf(cursor.key, cursor.keyLength);
+      this.#touches.push({ revision, operation, kind: isDelete ? 'delete' : 'put', path });
     });
     return count;
   }
@@ -59,12 +58,12 @@ export class NewestTouches {
   }
 
   /** The newest touches, the newest first; in steps. `isComplete` says whether there are no others in the range. */
-  *take(): Generator<void, { readonly touches: readonly KeyedPosting[]; readonly isComplete: boolean }> {
+  *take(): Generator<void, { readonly touches: readonly Touch[]; readonly isComplete: boolean }> {
     const found = this.#touches.filter(({ revision }) => revision > this.#missing);
     return { touches: yield* sortSteps(found, newestFirst), isComplete: this.#missing === this.after };
   }
 }
 
-function newestFirst(a: Posting, b: Posting): number {
+function newestFirst(a: Touch, b: Touch): number {
   return b.revision - a.revision || b.operation - a.operation;
 }

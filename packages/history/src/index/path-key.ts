@@ -57,9 +57,20 @@ export function isKeyOfSegment(key: Uint8Array, at: number, segment: Uint8Array,
   return key[place] === SEPARATOR;
 }
 
-/** The path of a key. */
-export function pathOf(key: Uint8Array): Path {
-  return segmentsOf(key).map(bytes => bytes.toString('utf8'));
+/** The path of a key, which is in the first bytes of a buffer. */
+export function pathOf(key: Buffer, length = key.length): Path {
+  const path: string[] = [];
+  for (let start = 0, at = 0, escapes = 0; at < length; at++) {
+    if (key[at] === ESCAPE) {
+      escapes++;
+      at++;
+    } else if (key[at] === SEPARATOR) {
+      path.push(escapes === 0 ? key.toString('utf8', start, at) : unescaped(key, start, at, escapes).toString('utf8'));
+      start = at + 1;
+      escapes = 0;
+    }
+  }
+  return path;
 }
 
 /** The segments of the path of a key, in UTF-8. */

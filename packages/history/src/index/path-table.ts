@@ -40,7 +40,7 @@ export class PathTable {
   }
 
   /** What a path adds to the key of the path above it. */
-  partOf(path: number): Uint8Array {
+  partOf(path: number): Buffer {
     return this.segments.keyOf(this.#segmentOf[path]!);
   }
 
@@ -159,7 +159,7 @@ class SegmentTable {
   }
 
   /** What a segment adds to the key of a path. */
-  keyOf(segment: number): Uint8Array {
+  keyOf(segment: number): Buffer {
     return this.#keys.bytes.subarray(this.#starts[segment], this.#starts[segment + 1]);
   }
 

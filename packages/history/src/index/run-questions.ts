@@ -52,7 +52,7 @@ export class RunQuestions {
     return undefined;
   }
 
-  async *newestBelow(key: Buffer, atOrBefore: number): AsyncGenerator<Touch, void, undefined> {
+  async *newestBelow(key: Buffer, atOrBefore: number): AsyncGenerator<readonly Touch[], void, undefined> {
     const cursors: TouchCursor[] = [];
     for (const run of this.#runs) {
       if (run.after >= atOrBefore) continue;
@@ -60,6 +60,7 @@ export class RunQuestions {
       await cursor.seek(key, key.length, 0);
       if (await this.#into(cursor, key)) cursors.push(cursor);
     }
+    let told: Touch[] = [];
     for (let entries = 1; cursors.length > 0; entries++) {
       const path = leastKey(cursors);
       let found: Touch | undefined;
@@ -70,21 +71,25 @@ export class RunQuestions {
           if (posting !== undefined && posting.revision > this.#after) {
             found = touchOf(posting.revision, posting.operation, posting.isDelete, path);
           }
-          if (await this.#on(cursor, key)) continue;
+          if (cursor.next() ? standsIn(cursor, key) : await this.#into(cursor, key)) continue;
           cursors.splice(cursors.indexOf(cursor), 1);
           break;
         }
       }
-      if (found !== undefined) yield found;
+      if (found !== undefined && told.push(found) === STEP_ITEMS) {
+        yield told;
+        told = [];
+      }
       if (entries % STEP_ITEMS === 0) await this.#turn.breathe();
     }
+    if (told.length > 0) yield told;
   }
 
   async *touches(
     key: Buffer,
     range: { readonly after: number; readonly upTo: number },
     files: SegmentFiles,
-  ): AsyncGenerator<Touch, void, undefined> {
+  ): AsyncGenerator<readonly Touch[], void, undefined> {
     const { after } = range;
     if (after < range.upTo && (after < this.#after || range.upTo > this.#upTo)) {
       throw new IndexOutdated(`the index covers the revisions after ${this.#after} up to ${this.#upTo} only`);
@@ -101,9 +106,9 @@ export class RunQuestions {
         const newest = new NewestTouches(look, { after, upTo });
         await this.#gather(run, key, newest);
         const { touches, isComplete } = await this.#turn.run(newest.take());
-        for (const [index, { revision, operation, isDelete, key: path }] of touches.entries()) {
-          yield touchOf(revision, operation, isDelete, path);
-          if (index % STEP_ITEMS === 0) await this.#turn.breathe();
+        for (let from = 0; from < touches.length; from += STEP_ITEMS) {
+          yield touches.slice(from, from + STEP_ITEMS);
+          await this.#turn.breathe();
         }
         if (isComplete) break;
         // A change set that is more than a look takes has to be gathered whole.
@@ -164,25 +169,25 @@ export class RunQuestions {
     const cursor = new TouchCursor(run);
     await cursor.seek(key, key.length, Number.MAX_SAFE_INTEGER);
     let entries = 0;
-    for (let isIn = await this.#into(cursor, key); isIn; isIn = await this.#on(cursor, key)) {
+    // Nothing is awaited within a leaf: a promise for each entry is more garbage than the entry.
+    for (let isIn = await this.#into(cursor, key); isIn; isIn = cursor.next() ? standsIn(cursor, key) : await this.#into(cursor, key)) {
       if (cursor.keyLength > key.length) into.addAll(cursor);
       if (into.isOverfull) await this.#turn.run(into.shorten());
       if (++entries % STEP_ITEMS === 0) await this.#turn.breathe();
     }
   }
 
-  /** Moves a cursor to the first entry at or below a path. @returns whether there is one */
+  /** Moves a cursor on to the next entry at or below a path, in whichever leaf it is. @returns whether there is one */
   async #into(cursor: TouchCursor, key: Buffer): Promise<boolean> {
     do if (!(await cursor.advance())) return false;
     while (cursor.compare(key, key.length) < 0);
-    return isWithin(cursor.key, cursor.keyLength, key);
+    return standsIn(cursor, key);
   }
+}
 
-  /** Moves a cursor on. @returns whether it is still at or below a path */
-  async #on(cursor: TouchCursor, key: Buffer): Promise<boolean> {
-    if (!cursor.next() && !(await cursor.advance())) return false;
-    return isWithin(cursor.key, cursor.keyLength, key);
-  }
+/** Whether the entry at which a cursor stands is at or below a path. */
+function standsIn(cursor: TouchCursor, key: Buffer): boolean {
+  return isWithin(cursor.key, cursor.keyLength, key);
 }
 
 /** Gathers the touches of exactly one path, the newest entry first, until there are enough. */

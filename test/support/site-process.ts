@@ -174,12 +174,19 @@ export async function until(what: string, holds: () => Promise<boolean>, withinM
  * use.
  */
 const FIRST_PORT = 11_000;
-const PORTS = 20_000;
+/** Each process that runs tests looks among ports of its own: another one would take a port that nobody listens on yet. */
+const PORTS_EACH = 4_000;
+const PROCESSES = 5;
+const firstPort = FIRST_PORT + (Number(process.env['VITEST_POOL_ID'] ?? 0) % PROCESSES) * PORTS_EACH;
+/** Goes round, so that no port is given out twice within a test. */
+let lookedAt = Math.floor(Math.random() * PORTS_EACH);
 
 /** A free port of loopback; with `count`, the ports after it are free, too. */
 export async function freePort(count = 1): Promise<number> {
   for (;;) {
-    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
+    if (lookedAt + count > PORTS_EACH) lookedAt = 0;
+    const port = firstPort + lookedAt;
+    lookedAt += count;
     const free = await Promise.all(Array.from({ length: count }, (_, index) => isFree(port + index)));
     if (free.every(Boolean)) return port;
   }

@@ -9,7 +9,10 @@ import { SiteClient } from '../../packages/evertree/src/client/site-client.ts';
 
 /** The client of the commands, against a server that behaves as a site in trouble does. */
 
+/** Where a server never answers. */
 const TIMEOUT_MS = 200;
+/** Where a server answers in time and is silent later: it may be slow. */
+const PATIENT_MS = 1_500;
 const LONG_BODY_CHARACTERS = 2 * 1024 * 1024;
 
 const servers: Server[] = [];
@@ -29,8 +32,8 @@ async function serve(handler: Handler): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-async function clientOf(handler: Handler): Promise<SiteClient> {
-  return new SiteClient(new URL(await serve(handler)), { timeoutMs: TIMEOUT_MS });
+async function clientOf(handler: Handler, timeoutMs?: number): Promise<SiteClient> {
+  return new SiteClient(new URL(await serve(handler)), timeoutMs === undefined ? {} : { timeoutMs });
 }
 
 async function follower(handler: Handler): Promise<SiteClient> {
@@ -43,19 +46,22 @@ function notPrimary(response: ServerResponse, address: string, status = 409, det
   response.writeHead(status, status === 307 ? { Location: `${address}/data/x?y` } : {}).end(JSON.stringify(body));
 }
 
-/** Takes longer than the timeout for everything but `/healthz`. */
-const slowly: Handler = (request, response) => {
-  if (request.url === '/healthz') response.end('{"status":"ok"}');
-  else setTimeout(() => response.end('{"position":{"epoch":1,"revision":2},"acknowledged":0}'), 3 * TIMEOUT_MS);
-};
+/** Takes longer than the timeout for everything but `/healthz`, which is asked once the timeout is over. */
+function slowly(): Handler {
+  const { promise: isOver, resolve } = Promise.withResolvers<void>();
+  return (request, response) => {
+    if (request.url === '/healthz') response.end('{"status":"ok"}', resolve);
+    else void isOver.then(() => response.end('{"position":{"epoch":1,"revision":2},"acknowledged":0}'));
+  };
+}
 
 describe('a site that is silent', () => {
   test('in the middle of an answer is reported as silent', async () => {
-    const client = await clientOf((_request, response) => response.write('half'));
+    const client = await clientOf((_request, response) => response.write('half'), PATIENT_MS);
     const answer = await client.request('/data');
     await expect(answer.text()).rejects.toMatchObject({
       code: 'UNREACHABLE',
-      message: expect.stringContaining('has been silent for 0.2 s') as unknown,
+      message: expect.stringContaining('has been silent for 1.5 s') as unknown,
     });
   });
 
@@ -69,11 +75,11 @@ describe('a site that is silent', () => {
   });
 
   test('is distinguished from a slow reader', async () => {
-    const client = await clientOf((_request, response) => response.end('x'.repeat(LONG_BODY_CHARACTERS)));
+    const client = await clientOf((_request, response) => response.end('x'.repeat(LONG_BODY_CHARACTERS)), PATIENT_MS);
     const answer = await client.request('/data');
     let length = 0;
     for await (const chunk of answer.body()) {
-      if (length === 0) await pause(2 * TIMEOUT_MS);
+      if (length === 0) await pause(2 * PATIENT_MS);
       length += chunk.length;
     }
     expect(length).toBe(LONG_BODY_CHARACTERS);
@@ -82,17 +88,17 @@ describe('a site that is silent', () => {
 
 describe('an answer that takes longer than the timeout', () => {
   test('is awaited for a write, as long as the site says that it is alive', async () => {
-    const client = await clientOf(slowly);
+    const client = await clientOf(slowly(), PATIENT_MS);
     expect(await client.write('/data', { method: 'PUT', body: '{}' })).toEqual({ position: { epoch: 1, revision: 2 }, acknowledged: 0 });
   });
 
   test('is not awaited for a read', async () => {
-    const client = await clientOf(slowly);
+    const client = await clientOf(slowly(), TIMEOUT_MS);
     await expect(client.request('/data')).rejects.toMatchObject({ message: expect.stringContaining('was reached, but') as unknown });
   });
 
   test('is not awaited for a write when the site does not say that it is alive', async () => {
-    const client = await clientOf(() => undefined);
+    const client = await clientOf(() => undefined, TIMEOUT_MS);
     await expect(client.write('/data', { method: 'PUT', body: '{}' })).rejects.toMatchObject({
       message: expect.stringContaining('whether the change was committed is not known') as unknown,
     });

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import net from 'node:net';
 import { dialTransport, listenTransport } from '@evertree/transport/websocket';
+import type { DialOptions, ListenOptions } from '@evertree/transport/websocket';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { systemClock, systemRandom } from '../support/host.ts';
@@ -12,7 +13,9 @@ import { End, frameOf, helloOf, same, WAIT } from '../support/links.ts';
 
 const PART = 262_144;
 const host = { clock: systemClock, random: systemRandom };
-const limits = { helloTimeoutMs: 150, handshakeTimeoutMs: 150, pendingConnections: 3 };
+const patient = { pendingConnections: 3 };
+/** For a far end that says nothing; the good one still has the time to say hello. */
+const impatient = { ...patient, helloTimeoutMs: 1_000, handshakeTimeoutMs: 1_000 };
 const hello = Buffer.concat([
   Buffer.of(1),
   Buffer.from(JSON.stringify({ ...(helloOf('primary') as { hello: object }).hello, heartbeatMs: 2000 })),
@@ -30,52 +33,55 @@ function part(total: number, offset: number, bytes: number): Buffer {
   return buffer;
 }
 
+let ownPort: number;
+let good: { primary: End; secondary: End };
+let taken: End[];
+let reports: ReturnType<typeof collectReports>['reports'];
+
+/** A listener with a link that is well. */
+async function listen(limits: ListenOptions['limits']): Promise<void> {
+  const collected = collectReports();
+  reports = collected.reports;
+  taken = [];
+  const listener = listenTransport({ ...host, report: collected.report, port: 0, limits });
+  await listener.open({ link: link => void taken.push(new End(link).attach()), failed: () => undefined });
+  ownPort = listener.port;
+  undo.push(() => listener.close());
+  const diallers: End[] = [];
+  const dialler = dialTransport({ ...host, report: strictReport, remotes: [{ address: '127.0.0.1', port: ownPort }], retryIntervalMs: 10 });
+  await dialler.open({ link: link => void diallers.push(new End(link).attach()), failed: () => undefined });
+  undo.push(() => dialler.close());
+  await vi.waitFor(() => expect([taken.length, diallers.length]).toEqual([1, 1]), WAIT);
+  good = { primary: diallers[0]!, secondary: taken[0]! };
+  good.primary.link.send(helloOf('primary'));
+  good.secondary.link.send(helloOf('secondary'));
+  await good.secondary.received(1);
+}
+
+/** Others are unaffected: the good link still carries what it is given. */
+async function expectUnharmed(): Promise<void> {
+  const count = good.secondary.messages.length;
+  good.primary.link.send(frameOf(1, 300_000));
+  const received = await good.secondary.received(count + 1);
+  expect(same(received[count]!, frameOf(1, 300_000))).toBe(true);
+  expect([...good.primary.closings, ...good.secondary.closings]).toEqual([]);
+}
+
+async function connect(options: { hello?: boolean } = {}): Promise<{ websocket: WebSocket; socket: net.Socket; code: Promise<number> }> {
+  const websocket = new WebSocket(`ws://127.0.0.1:${ownPort}/`, ['evertree.4'], { perMessageDeflate: false });
+  let socket: net.Socket | undefined;
+  websocket.on('upgrade', response => (socket = response.socket));
+  websocket.on('error', () => undefined);
+  const code = new Promise<number>(resolve => void websocket.on('close', resolve));
+  await once(websocket, 'open');
+  undo.push(() => websocket.terminate());
+  await vi.waitFor(() => expect(taken.length).toBe(2), WAIT);
+  if (options.hello !== false) websocket.send(hello);
+  return { websocket, socket: socket!, code };
+}
+
 describe('a listener', () => {
-  let port: number;
-  let good: { primary: End; secondary: End };
-  let links: End[];
-  let reports: ReturnType<typeof collectReports>['reports'];
-
-  beforeEach(async () => {
-    const collected = collectReports();
-    reports = collected.reports;
-    links = [];
-    const listener = listenTransport({ ...host, report: collected.report, port: 0, limits });
-    await listener.open({ link: link => void links.push(new End(link).attach()), failed: () => undefined });
-    port = listener.port;
-    undo.push(() => listener.close());
-    const diallers: End[] = [];
-    const dialler = dialTransport({ ...host, report: strictReport, remotes: [{ address: '127.0.0.1', port }], retryIntervalMs: 10 });
-    await dialler.open({ link: link => void diallers.push(new End(link).attach()), failed: () => undefined });
-    undo.push(() => dialler.close());
-    await vi.waitFor(() => expect([links.length, diallers.length]).toEqual([1, 1]), WAIT);
-    good = { primary: diallers[0]!, secondary: links[0]! };
-    good.primary.link.send(helloOf('primary'));
-    good.secondary.link.send(helloOf('secondary'));
-    await good.secondary.received(1);
-  });
-
-  /** Others are unaffected: the good link still carries what it is given. */
-  async function expectUnharmed(): Promise<void> {
-    const count = good.secondary.messages.length;
-    good.primary.link.send(frameOf(1, 300_000));
-    const received = await good.secondary.received(count + 1);
-    expect(same(received[count]!, frameOf(1, 300_000))).toBe(true);
-    expect([...good.primary.closings, ...good.secondary.closings]).toEqual([]);
-  }
-
-  async function connect(options: { hello?: boolean } = {}): Promise<{ websocket: WebSocket; socket: net.Socket; code: Promise<number> }> {
-    const websocket = new WebSocket(`ws://127.0.0.1:${port}/`, ['evertree.4'], { perMessageDeflate: false });
-    let socket: net.Socket | undefined;
-    websocket.on('upgrade', response => (socket = response.socket));
-    websocket.on('error', () => undefined);
-    const code = new Promise<number>(resolve => void websocket.on('close', resolve));
-    await once(websocket, 'open');
-    undo.push(() => websocket.terminate());
-    await vi.waitFor(() => expect(links.length).toBe(2), WAIT);
-    if (options.hello !== false) websocket.send(hello);
-    return { websocket, socket: socket!, code };
-  }
+  beforeEach(() => listen(patient));
 
   const messages: Record<string, { send: (Buffer | string)[]; code?: number; says?: RegExp }> = {
     'a text message': { send: ['{"type":"hello"}'], says: /a text message/ },
@@ -103,10 +109,10 @@ describe('a listener', () => {
     const client = await connect();
     for (const message of send) client.websocket.send(message);
     expect(await client.code).toBe(code ?? 4008);
-    const closing = await links[1]!.closed();
+    const closing = await taken[1]!.closed();
     expect(closing).toMatchObject({ reason: 'protocol-violation', byPeer: false });
     expect(closing.explanation).toMatch(says ?? /./);
-    expect(links[1]!.messages.map(message => message.type)).toEqual(['hello']);
+    expect(taken[1]!.messages.map(message => message.type)).toEqual(['hello']);
     await expectUnharmed();
   });
 
@@ -115,15 +121,14 @@ describe('a listener', () => {
     'a heartbeat before hello': { send: [Buffer.of(2)], says: /before hello/ },
     'a hello of more than 1 MiB': { send: [part(1024 * 1024 + 1, 0, PART)], says: /the limit here is 1048576/ },
     'a hello that lacks everything': { send: [Buffer.from('\u0001{}')], says: /hello whose protocols/ },
-    'no hello in time': { send: [], says: /no hello from .* within 150 ms/ },
   };
 
   test.for(Object.entries(unknown))('closes on %s', async ([, { send, says }]) => {
     const client = await connect({ hello: false });
     for (const message of send) client.websocket.send(message);
     expect(await client.code).toBe(4008);
-    expect((await links[1]!.closed()).explanation).toMatch(says);
-    expect(links[1]!.messages).toEqual([]);
+    expect((await taken[1]!.closed()).explanation).toMatch(says);
+    expect(taken[1]!.messages).toEqual([]);
     await expectUnharmed();
   });
 
@@ -138,7 +143,7 @@ describe('a listener', () => {
     const client = await connect();
     client.socket.write(bytes);
     expect(await client.code).toBe(code);
-    expect((await links[1]!.closed()).reason).toBe('protocol-violation');
+    expect((await taken[1]!.closed()).reason).toBe('protocol-violation');
     await expectUnharmed();
   });
 
@@ -146,14 +151,14 @@ describe('a listener', () => {
     const client = await connect();
     client.socket.write(Buffer.from('82fe1000', 'hex'));
     client.socket.resetAndDestroy();
-    expect(await links[1]!.closed()).toMatchObject({ reason: 'lost', byPeer: false });
+    expect(await taken[1]!.closed()).toMatchObject({ reason: 'lost', byPeer: false });
     await expectUnharmed();
   });
 
   test('treats an unknown close code as lost, and shows no control characters of the explanation', async () => {
     const client = await connect();
     client.websocket.close(4999, '\u001b[2Jgone');
-    expect(await links[1]!.closed()).toEqual({ reason: 'lost', explanation: '[2Jgone', byPeer: true });
+    expect(await taken[1]!.closed()).toEqual({ reason: 'lost', explanation: '[2Jgone', byPeer: true });
   });
 
   const foreign: Record<string, { bytes: string | Buffer; answer: RegExp }> = {
@@ -169,26 +174,40 @@ describe('a listener', () => {
       bytes: 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nSec-WebSocket-Protocol: evertree.4\r\n\r\n',
       answer: /^HTTP\/1\.1 400/,
     },
-    'nothing at all': { bytes: '', answer: /^$/ },
-    'half a request': { bytes: 'GET / HT', answer: /^$/ },
   };
 
-  test.for(Object.entries(foreign))('answers %s and closes the connection', async ([, { bytes, answer }]) => {
-    const socket = net.connect(port, '127.0.0.1');
-    let text = '';
-    socket.on('data', data => (text += data.toString('latin1')));
-    socket.on('error', () => socket.destroy());
-    socket.write(bytes);
-    await once(socket, 'close');
-    expect(text).toMatch(answer);
-    expect(links.length).toBe(1);
+  test.for(Object.entries(foreign))('answers %s and closes the connection', ([, { bytes, answer }]) => expectAnswer(bytes, answer));
+});
+
+async function expectAnswer(bytes: string | Buffer, answer: RegExp): Promise<void> {
+  const socket = net.connect(ownPort, '127.0.0.1');
+  let text = '';
+  socket.on('data', data => (text += data.toString('latin1')));
+  socket.on('error', () => socket.destroy());
+  socket.write(bytes);
+  await once(socket, 'close');
+  expect(text).toMatch(answer);
+  expect(taken.length).toBe(1);
+  await expectUnharmed();
+}
+
+describe('a listener that waits for a second', () => {
+  beforeEach(() => listen(impatient));
+
+  test('closes on no hello in time', async () => {
+    const client = await connect({ hello: false });
+    expect(await client.code).toBe(4008);
+    expect((await taken[1]!.closed()).explanation).toMatch(/no hello from .* within 1000 ms/);
+    expect(taken[1]!.messages).toEqual([]);
     await expectUnharmed();
   });
+
+  test.each(['', 'GET / HT'])('closes on half a request: %j', bytes => expectAnswer(bytes, /^$/));
 
   test('holds a few connections that have not said hello, and drops the oldest for a new one', async () => {
     const closed: number[] = [];
     const sockets = Array.from({ length: 4 }, (_, index) => {
-      const socket = net.connect(port, '127.0.0.1');
+      const socket = net.connect(ownPort, '127.0.0.1');
       socket.on('error', () => socket.destroy());
       socket.on('close', () => closed.push(index));
       undo.push(() => void socket.destroy());
@@ -203,7 +222,7 @@ describe('a listener', () => {
 });
 
 /** Dials a server that is no consumer, and collects what it tells. */
-async function dial(port: number) {
+async function dial(port: number, limits: DialOptions['limits'] = {}) {
   const told = { links: [] as End[], failures: [] as { message: string; code: unknown }[] };
   const remotes = [{ address: '127.0.0.1', port }];
   const dialler = dialTransport({ ...host, report: strictReport, remotes, retryIntervalMs: 10, limits });
@@ -222,29 +241,32 @@ async function serve(server: net.Server): Promise<number> {
   return (server.address() as net.AddressInfo).port;
 }
 
+async function expectClosed(send: readonly Buffer[], says: RegExp, limits: DialOptions['limits'] = {}): Promise<void> {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  await once(server, 'listening');
+  undo.push(() => server.close());
+  const codes: number[] = [];
+  server.on('connection', websocket => {
+    websocket.on('close', code => codes.push(code));
+    for (const message of send) websocket.send(message);
+  });
+  const { links } = await dial((server.address() as net.AddressInfo).port, limits);
+  await vi.waitFor(() => expect(codes.length).toBeGreaterThanOrEqual(2), WAIT);
+  expect(codes[0]).toBe(4008);
+  expect(links[0]!.closings[0]).toMatchObject({ reason: 'protocol-violation', byPeer: false });
+  expect(links[0]!.closings[0]!.explanation).toMatch(says);
+}
+
 describe('a dialler', () => {
   const malformed: Record<string, { send: Buffer[]; says: RegExp }> = {
     'something before hello': { send: [Buffer.concat([Buffer.of(4), Buffer.alloc(20)])], says: /before hello/ },
     'a frame': { send: [hello, Buffer.from(frameOf(1, 10).bytes)], says: /a frame, which a primary is not sent/ },
     'an acknowledge cut short': { send: [hello, Buffer.alloc(30, 3)], says: /acknowledge of 30 bytes/ },
-    'no hello in time': { send: [], says: /no hello/ },
   };
 
-  test.for(Object.entries(malformed))('closes on %s, and dials again', async ([, { send, says }]) => {
-    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
-    await once(server, 'listening');
-    undo.push(() => server.close());
-    const codes: number[] = [];
-    server.on('connection', websocket => {
-      websocket.on('close', code => codes.push(code));
-      for (const message of send) websocket.send(message);
-    });
-    const { links } = await dial((server.address() as net.AddressInfo).port);
-    await vi.waitFor(() => expect(codes.length).toBeGreaterThanOrEqual(2), WAIT);
-    expect(codes[0]).toBe(4008);
-    expect(links[0]!.closings[0]).toMatchObject({ reason: 'protocol-violation', byPeer: false });
-    expect(links[0]!.closings[0]!.explanation).toMatch(says);
-  });
+  test.for(Object.entries(malformed))('closes on %s, and dials again', ([, { send, says }]) => expectClosed(send, says));
+
+  test('closes on no hello in time, and dials again', () => expectClosed([], /no hello/, { helloTimeoutMs: 150 }));
 
   test('reports a server that is no consumer, with its answer without control characters', async () => {
     const server = createServer((_, response) => void response.writeHead(200).end('<h1>\u001b[31mwelcome</h1>\nmore'));
@@ -263,7 +285,7 @@ describe('a dialler', () => {
     expect(failures[0]!.message.length).toBeLessThan(1200);
 
     const mute = net.createServer(socket => void socket.on('error', () => socket.destroy()));
-    const muted = await dial(await serve(mute));
+    const muted = await dial(await serve(mute), { handshakeTimeoutMs: 150 });
     await vi.waitFor(() => expect(muted.failures.length).toBeGreaterThanOrEqual(1), WAIT);
     expect(muted.failures[0]!.message).toMatch(/no answer within 150 ms/);
   });

@@ -283,6 +283,7 @@ describe('the history', () => {
     site.store.put(['k', key, 'x'], 1);
     site.store.put(['k', key, 'x'], 2);
     site.store.delete(['k', key]);
+    await site.store.flush();
     const pointer = `/k/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
     const path = encodeURIComponent(`${pointer}/x`);
     const [gone, set] = (await page(`?path=${path}`)).changes;

@@ -160,13 +160,18 @@ describe('a listener', () => {
 
   test('forgets connections that end by themselves', async () => {
     const { reports, report } = collectReports();
+    const listens = vi.spyOn(net.Server.prototype, 'listen');
+    undo.push(() => listens.mockRestore());
     const { listener, open } = listen({ report, limits: { pendingConnections: 1 } });
     await open();
+    const server = listens.mock.contexts.at(-1) as net.Server;
     for (let count = 0; count < 5; count++) {
-      const socket = net.connect(listener.port, '127.0.0.1');
-      await once(socket, 'connect');
+      const taken = once(server, 'connection') as Promise<[net.Socket]>;
+      const socket = net.connect(listener.port, '127.0.0.1').resume();
+      // The near end may see the end before the listener does.
+      const ended = once((await taken)[0], 'close');
       socket.end();
-      await once(socket.resume(), 'close');
+      await ended;
     }
     await listener.close();
     expect(reports).toEqual([]);

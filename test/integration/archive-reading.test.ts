@@ -125,4 +125,38 @@ describe.each(['plain', 'encrypted'] as const)('an archive that is %s', kind => 
     expect(await reads('moved')).toMatchObject({ position: moved!.position, taken, reads: 2 });
     await expect(archive.plan('gone')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
+
+  it('opens the object with the state once, for the plan and for whoever reads up to it', async () => {
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target, { sealing });
+    const { store } = await memoryStore();
+    for (let put = 0; put < 300; put++) {
+      store.put([`k${put % 30}`], put);
+      if (put === 200) store.mark('here');
+      if (put % 10 === 0) await store.flush();
+    }
+    await store.flush();
+    const line = maker.line();
+    for (const group of inGroups(await framesOf(store.journal), 10)) await line.stretch(group);
+    await maker.publish();
+    const archive = await open(target);
+    const getsOf = async <T>(work: () => Promise<T>): Promise<readonly [T, number]> => {
+      const before = target.calls.length;
+      return [await work(), target.calls.slice(before).filter(call => call.startsWith('get')).length];
+    };
+    for (const moment of ['here', { epoch: 1, revision: 105 }, { epoch: 1, revision: 9 }]) {
+      const [plan, planned] = await getsOf(() => archive.plan(moment));
+      const read = async () => {
+        const found: (readonly [string[], boolean, unknown])[] = [];
+        for await (const { frame, isGathered, changes } of archive.gathered(plan, undefined))
+          found.push([hexOf([frame]), isGathered, changes && { ...changes, body: changes.body.toString('hex') }]);
+        return found;
+      };
+      const [first, gets] = await getsOf(read);
+      const [again, getsAgain] = await getsOf(read);
+      expect([planned, gets, getsAgain]).toEqual([1, plan.stretches.length - 1, plan.stretches.length]);
+      expect(first).toEqual(again);
+      expect(first.some(([, isGathered]) => isGathered)).toBe(true);
+    }
+  });
 });

@@ -66,6 +66,8 @@ export class Archive {
   /** What is wrong, as far as it was seen: objects that no tail or manifest leads to were not read. */
   readonly problems: readonly ArchiveProblem[];
   readonly #source: ObjectSource;
+  /** With which the last plan was made: it may have opened what is read next. */
+  #planning: FramesReader | undefined;
 
   private constructor(
     target: Target,
@@ -143,8 +145,8 @@ export class Archive {
     const usable = options.without === undefined ? line : withoutObjects(line, options.without);
     const { stream } = this;
     if (stream === undefined) throw this.#nothing();
-    const frames = new FramesReader(this.#source, stream, line.id);
-    const finder = new MomentFinder(usable.states, frames, new ImageReader(this.#source, stream, line.id));
+    this.#planning = new FramesReader(this.#source, stream, line.id);
+    const finder = new MomentFinder(usable.states, this.#planning, new ImageReader(this.#source, stream, line.id));
     const moment = await this.#guarded(line, undefined, () => find(finder, when, options.now));
     return planOf({ archive: this.id, stream }, line, chosen, moment);
   }
@@ -172,7 +174,8 @@ export class Archive {
     const line = this.#lineOf(plan);
     const entries = plan.stretches.filter(({ last }) => last.revision > (after?.position.revision ?? 0));
     try {
-      yield* read(new FramesReader(this.#source, plan.stream, plan.line), entries);
+      const planning = this.#planning?.line === plan.line ? this.#planning : undefined;
+      yield* read(planning ?? new FramesReader(this.#source, plan.stream, plan.line), entries);
     } catch (error) {
       throw withNearest(error, line, plan.position.revision);
     }

@@ -45,18 +45,27 @@ interface OpenedFrames {
   readonly changes?: NetChanges | undefined;
 }
 
+/** An object whose frames were asked for altogether. */
+interface KeptFrames {
+  readonly opened: OpenedFrames;
+  readonly frames: readonly Frame[];
+  /** What they change is gathered up to this revision; undefined if it is not. */
+  readonly upTo: number | undefined;
+}
+
 /** Reads the frames of objects, and checks that they are what was archived: each follows the one before. */
 export class FramesReader {
+  /** The line's id. */
+  readonly line: string;
   readonly #source: ObjectSource;
   readonly #stream: string;
-  readonly #line: string;
-  /** What `all` gave last: whoever looks for a moment mostly asks for that object again. */
-  #read: { readonly entry: FramesEntry; readonly frames: readonly Frame[] } | undefined;
+  /** What `all` gave last: whoever looks for a moment mostly asks for that object again, and then reads up to the moment. */
+  #kept: KeptFrames | undefined;
 
   constructor(source: ObjectSource, stream: string, line: string) {
     this.#source = source;
     this.#stream = stream;
-    this.#line = line;
+    this.line = line;
   }
 
   /**
@@ -106,25 +115,41 @@ export class FramesReader {
     }
   }
 
-  /** All frames of one object. @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED */
-  async all(entry: FramesEntry): Promise<readonly Frame[]> {
-    if (this.#read?.entry === entry) return this.#read.frames;
-    this.#read = undefined;
-    const { payload } = await this.#open(entry, await this.#source.load(entry));
-    const frames = [...this.#checked(entry, payload)].map(({ frame }) => frame);
-    this.#read = { entry, frames };
+  /**
+   * All frames of one object. They are valid until the object is read otherwise.
+   * @param upTo the revision up to which they are likely to be read next: then the object is not opened a second time
+   * @throws EvertreeError DAMAGED, FORMAT_UNSUPPORTED, IDENTITY_NEEDED
+   */
+  async all(entry: FramesEntry, upTo?: number): Promise<readonly Frame[]> {
+    if (this.#kept?.opened.entry === entry) return this.#kept.frames;
+    this.#kept = undefined;
+    const span = upTo === undefined ? undefined : { after: entry.base.revision, upTo };
+    const opened = await this.#open(entry, await this.#source.load(entry), span);
+    const frames = [...this.#checked(entry, opened.payload)].map(({ frame }) => frame);
+    this.#kept = { opened, frames, upTo };
     return frames;
+  }
+
+  /** What `all` opened, if it was opened for this. Whoever takes it gives its memory back, so that it is given once. */
+  #takeKept(entry: FramesEntry, span: RevisionSpan | undefined): OpenedFrames | undefined {
+    const kept = this.#kept;
+    if (kept?.opened.entry !== entry) return undefined;
+    this.#kept = undefined;
+    const isOpenedFor = span !== undefined && span.upTo === kept.upTo && span.after <= entry.base.revision;
+    return isOpenedFor ? kept.opened : undefined;
   }
 
   /** Opens an object when the one before was read: what two take at once is more than what is gained by opening ahead. */
   async *#opened(entries: readonly FramesEntry[], span: RevisionSpan | undefined): AsyncGenerator<OpenedFrames> {
-    const load = async (entry: FramesEntry) => ({ entry, stored: await this.#source.load(entry) });
-    for await (const { entry, stored } of prefetch(entries, OBJECTS_AHEAD, load)) yield await this.#open(entry, stored, span);
+    const load = async (entry: FramesEntry) => this.#takeKept(entry, span) ?? { entry, stored: await this.#source.load(entry) };
+    for await (const loaded of prefetch(entries, OBJECTS_AHEAD, load)) {
+      yield 'payload' in loaded ? loaded : await this.#open(loaded.entry, loaded.stored, span);
+    }
   }
 
   async #open(entry: FramesEntry, stored: Buffer, span?: RevisionSpan): Promise<OpenedFrames> {
     const opened = await this.#source.open(stored, entry, span);
-    if (opened.kind !== 'frames' || opened.header.line !== this.#line) {
+    if (opened.kind !== 'frames' || opened.header.line !== this.line) {
       throw damagedObject(entry.path, 'it is of another line, or of another kind, than the manifest says');
     }
     assertSame(entry, opened.header);

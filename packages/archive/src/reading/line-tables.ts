@@ -39,7 +39,7 @@ export async function lastMark({ images, stretches }: Restorable, name: string, 
   for (const entry of stretches.toReversed()) {
     if (entry.last.revision <= start) return undefined;
     if (entry.marks.length === 0) continue;
-    for (const frame of (await frames.all(entry)).toReversed()) {
+    for (const frame of (await frames.all(entry, (entry.marked ?? entry.marks).at(-1))).toReversed()) {
       const { last: markedAt, isMark } = frame.header;
       const mark = isMark && markedAt.revision > start ? noteOf(frame)?.mark : undefined;
       if (mark?.name === name) return mark.removed ? undefined : { revision: markedAt.revision - mark.back, markedAt };

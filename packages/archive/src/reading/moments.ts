@@ -113,7 +113,7 @@ export class MomentFinder {
     if (image !== undefined) return { state, position: image.position, time: image.time, digest: image.digest };
     const entry = state.stretches.find(({ last }) => last.revision >= revision)!;
     if (entry.last.revision === revision) return atEnd(state, entry);
-    const frame = (await this.#frames.all(entry)).find(({ header }) => header.last.revision >= revision)!;
+    const frame = (await this.#frames.all(entry, revision)).find(({ header }) => header.last.revision >= revision)!;
     return inFrame(state, frame, revision);
   }
 

@@ -9,12 +9,7 @@ export interface BackupListOptions extends TargetSettings {
   readonly log?: Reporter;
 }
 
-/**
- * Lists what an archive can give back: lines, states, images, gaps, marks, sizes, and what is wrong.
- * @param target a directory, or `s3://bucket/prefix`
- * @throws EvertreeError NOT_FOUND if there is no archive, DAMAGED if no manifest is sound, IDENTITY_NEEDED for identities that
- *   are none of the archive's, FORMAT_UNSUPPORTED, and what the target throws
- */
+/** As in `on-demand.ts`. */
 export async function listBackups(target: string, options: BackupListOptions = {}): Promise<BackupListing> {
   const { identities, log, ...settings } = options;
   await using opened = await openPlace(target, settings);

@@ -88,14 +88,7 @@ export interface Drilled {
   readonly milliseconds: number;
 }
 
-/**
- * Restores a state of an archive that is drawn, opens it as a site that takes no writes, compares its digest with the one
- * that the live site recorded, runs a check on it, and looks whether a flipped bit is found. The result is written to the
- * target, where the sites that archive into it read it. A drill that fails is a result; it is not thrown.
- * @param target a directory, or `s3://bucket/prefix`
- * @throws EvertreeError NOT_FOUND where there is no archive, or nothing in it; IDENTITY_NEEDED, CONFIGURATION_INVALID;
- *   CLOSED if it was ended early; and what the target throws before the restore begins
- */
+/** As in `on-demand.ts`. */
 export async function drill(target: string, options: DrillOptions = {}): Promise<Drilled> {
   const { identities, ...rest } = options;
   await using opened = await openPlace(target, options);

@@ -32,12 +32,7 @@ export interface InitOutcome extends TargetProbe {
   readonly recipients: number;
 }
 
-/**
- * Finds out whether a place can be trusted with an archive, and makes one there.
- * @param target a directory, which is made if it is missing, or `s3://bucket/prefix`
- * @throws EvertreeError DIRECTORY_IN_USE where there is another archive, or a site; FORBIDDEN where a right is missing that each
- *   backup needs; CONFIGURATION_INVALID for a recipient that is none; what the target throws
- */
+/** As in `on-demand.ts`. */
 export async function initArchive(target: string, options: InitOptions = {}): Promise<InitOutcome> {
   const sealing = sealingOf(options);
   assertNoSite(target);

@@ -19,13 +19,7 @@ export interface VerifyArchiveOptions
   readonly identities?: readonly string[];
 }
 
-/**
- * Proves that an archive is whole and sound, up to a level. What it verified is remembered in the target, so that the next
- * run reads what is new and a part of the rest. Damage is told, not thrown.
- * @param target a directory, or `s3://bucket/prefix`
- * @throws EvertreeError NOT_FOUND where there is no archive; IDENTITY_NEEDED; CONFIGURATION_INVALID; and what the target
- *   throws
- */
+/** As in `on-demand.ts`. */
 export async function verifyArchive(target: string, options: VerifyArchiveOptions = {}): Promise<ArchiveVerification> {
   const { identities, ...rest } = options;
   const machine = { clock: nodeClock, random: nodeRandom };

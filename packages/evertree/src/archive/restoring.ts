@@ -40,17 +40,7 @@ export interface OpenRestoreOptions extends Omit<RestoreOptions, 'target' | 'dis
   readonly log?: Reporter;
 }
 
-/**
- * Restores a state of an archive into a directory, on which a site can then be opened. An interrupted restore goes on when
- * it is called again. Where it is refused, nothing was changed.
- * @param target a directory, or `s3://bucket/prefix`
- * @throws EvertreeError WRONG_ROLE if the directory holds something; UNFINISHED; DIRECTORY_IN_USE; NOT_FOUND, COMPACTED,
- *   POSITION_MISMATCH, HISTORY_MISMATCH if there is no such state; DAMAGED with `object` and `nearest`; IDENTITY_NEEDED;
- *   CONFIGURATION_INVALID; STORAGE_FULL; and what the target throws
- */
-export function restore(target: string, options: RestoreSiteOptions & { readonly dryRun: true }): Promise<RestoreForecast>;
-export function restore(target: string, options: RestoreSiteOptions & { readonly dryRun?: false }): Promise<Restored>;
-export function restore(target: string, options: RestoreSiteOptions): Promise<RestoreForecast | Restored>;
+/** As in `on-demand.ts`. */
 export async function restore(target: string, options: RestoreSiteOptions): Promise<RestoreForecast | Restored> {
   const { identities, ...rest } = options;
   assertFree(options.data, target);

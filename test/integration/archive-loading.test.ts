@@ -22,6 +22,31 @@ const SCRIPT = `
   console.log(String(await openTarget('s3://bucket', host).catch(error => error)));
 `;
 
+/** Refuses to load archives and their encryption, then opens a store, and looks into an archive. */
+const STORE = `
+  import { registerHooks } from 'node:module';
+  registerHooks({
+    resolve(specifier, context, next) {
+      if (/^(@evertree\\/archive|age-encryption)/.test(specifier)) throw new Error('loaded: ' + specifier);
+      return next(specifier, context);
+    },
+  });
+  const { listBackups, openStore } = await import('evertree');
+  await using store = await openStore({ data: process.argv[1] });
+  console.log(store.position.revision);
+  console.log(String(await listBackups(process.argv[1]).catch(error => error)));
+`;
+
+test('what concerns archives is loaded by the first call that needs it', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'evertree-loading-'));
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', STORE, directory]);
+    expect(stdout).toBe('0\nError: loaded: @evertree/archive\n');
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
 test('the client of S3 is loaded for a bucket only: a start does not wait for it', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'evertree-loading-'));
   try {

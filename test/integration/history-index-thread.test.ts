@@ -2,9 +2,11 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ORIGIN } from '@evertree/core';
-import { IndexThread } from '@evertree/history';
+import { IndexThread, JournalIndex } from '@evertree/history';
+import { nodeDisk } from '@evertree/journal';
 import { openStore } from 'evertree';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ManualClock } from '../support/host.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -38,6 +40,29 @@ describe('a site builds its index in a thread of its own', () => {
     await using store = await openStore({ data: directory });
     await store.put('/a', 1).durable;
     expect(await readdir(directory)).not.toContain('index');
+  });
+
+  it('leaves the processor to a site that starts and writes fast, for a second', async () => {
+    const clock = new ManualClock();
+    const asked: number[] = [];
+    await using store = await openStore({ data: directory });
+    await using index = new JournalIndex({
+      disk: nodeDisk(directory),
+      log: store.journal.log,
+      clock,
+      report: () => undefined,
+      build: () => ({ extend: ({ stable }) => asked.push(stable.revision), drop: () => undefined, close: async () => undefined }),
+    });
+    for (const end of [70_000, 140_000, 210_000]) {
+      while (store.position.revision < end) store.put('/a', store.position.revision);
+      await store.flush();
+      if (end === 140_000) clock.advance(1_000);
+    }
+    expect(index.upTo).toBe(0);
+    // From the second request on, as soon as there is enough for a run.
+    expect(asked).toHaveLength(2);
+    expect(asked[0]).toBe(140_000);
+    expect(asked[1]).toBeGreaterThanOrEqual(140_000 + 65_536);
   });
 
   it('counts the ranges that were asked for, also where the thread began to drop a file', async () => {

@@ -17,7 +17,10 @@ import { SegmentFiles } from './segment-files.ts';
 const CACHE_BYTES = 64 * 1024 * 1024;
 /** Fewer new change sets than this are left to the journal: reading them there is as fast. */
 const LEAST_CHANGE_SETS = 256;
-/** New change sets are covered after this time, unless there are enough of them for a run before. */
+/**
+ * New change sets are covered after this time, unless there are enough of them for a run before. The first ones are left
+ * for so long in any case: the thread that a request begins loads its code, beside a site that starts and catches up.
+ */
 const EXTEND_AFTER_MS = 1_000;
 /** After a failure, such as a full disk, it is tried again after this time. */
 const RETRY_AFTER_MS = 60_000;
@@ -215,7 +218,7 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
     this.#seen = stable;
     const more = stable.revision - this.#asked;
     if (more < LEAST_CHANGE_SETS || this.#hasFailed) return;
-    if (more >= RUN_CHANGE_SETS) this.#extend(LEAST_CHANGE_SETS);
+    if (more >= RUN_CHANGE_SETS && this.#requests > 0) this.#extend(LEAST_CHANGE_SETS);
     else this.#timer ??= this.#options.clock.after(EXTEND_AFTER_MS, () => this.#extend(LEAST_CHANGE_SETS));
   }
 

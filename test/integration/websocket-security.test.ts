@@ -46,7 +46,8 @@ async function pair(listening: Partial<ListenOptions>, dialling: Partial<DialOpt
   return { listener, reports, failures, links, failure };
 }
 
-async function expectWorks({ links }: Awaited<ReturnType<typeof pair>>): Promise<void> {
+/** @returns the ends, whose second message was a frame */
+async function expectWorks({ links }: Awaited<ReturnType<typeof pair>>) {
   await vi.waitFor(() => expect([links.dialled.length, links.taken.length]).toEqual([1, 1]), WAIT);
   const [primary, secondary] = [links.dialled[0]!, links.taken[0]!];
   primary.link.send(helloOf('primary'));
@@ -57,6 +58,7 @@ async function expectWorks({ links }: Awaited<ReturnType<typeof pair>>): Promise
   expect(await primary.received(1)).toEqual([helloOf('secondary')]);
   expect(secondary.link.receivedBytes).toBeGreaterThan(1_000_000);
   expect(primary.link.sentBytes).toBeGreaterThan(1_000_000);
+  return { primary, secondary };
 }
 
 describe('TLS', () => {
@@ -103,7 +105,9 @@ describe('TLS', () => {
   });
 
   test('with a handshake that never ends closes only its own connection', async () => {
-    const ends = await pair({ tls: certificate, limits: { handshakeTimeoutMs: 100 } }, { tls: { authority: authority.certificate } });
+    const ends = await pair({ tls: certificate, limits: { handshakeTimeoutMs: 1_000 } }, { tls: { authority: authority.certificate } });
+    // A link that says no hello in that time is closed, too.
+    const { primary, secondary } = await expectWorks(ends);
     const socket = net.connect(ends.listener.port, '127.0.0.1');
     socket.on('error', () => socket.destroy());
     socket.write(Buffer.from('16030100f0010000ec0303', 'hex'));
@@ -119,7 +123,9 @@ describe('TLS', () => {
     const idle = tls.connect({ port: ends.listener.port, host: '127.0.0.1', ca: authority.certificate });
     idle.on('error', () => idle.destroy());
     await once(idle.resume(), 'close');
-    await expectWorks(ends);
+    primary.link.send(frameOf(2, 1_000));
+    expect(same((await secondary.received(3))[2]!, frameOf(2, 1_000))).toBe(true);
+    expect([ends.links.dialled.length, ends.links.taken.length]).toEqual([1, 1]);
   });
 
   test('with an unfinished handshake does not delay the closing of a listener', async () => {

@@ -102,6 +102,18 @@ describe('a thread that archives', () => {
     expect((await check())[0]).toMatchObject({ last: store.position, digest: store.digest });
   });
 
+  it('holds the headers of no more than one snapshot: each names all marks', { timeout: 60_000 }, async () => {
+    await makeArchive();
+    await using store = await openStore({ data: site() });
+    for (let n = 0; n < 4_000; n++) store.mark(`mark ${n}`);
+    for (let n = 0; n < 400; n++) {
+      await store.put('/a', n).durable;
+      await store.saveSnapshot();
+    }
+    await using thread = new Archiving(store, { follow: { ...ARCHIVER_DEFAULTS, everyMs: 10, imageEveryMs: 0 } }).thread;
+    expect(await thread.backup()).toMatchObject({ position: store.position, digest: store.digest, images: 1 });
+  });
+
   it('waits for a target that is not there yet, and blocks no commit', async () => {
     await using store = await openStore({ data: site() });
     const archiving = new Archiving(store);

@@ -17,8 +17,10 @@ export interface ArchiveSource {
   frames(after: ExactPosition): AsyncIterable<Frame>;
   /** The hash of the frame that ends at a position; undefined if it is not one of this history, or not here any more. */
   chainAt(position: ExactPosition): Promise<string | undefined>;
-  /** The snapshots that can be read now, oldest first. */
-  snapshots(): Promise<readonly StoredSnapshot[]>;
+  /** The oldest snapshot that can be read now. */
+  oldestSnapshot(): Promise<StoredSnapshot | undefined>;
+  /** The newest snapshot that can be read now, of those at or before a position. */
+  newestSnapshot(atOrBefore: ExactPosition): Promise<StoredSnapshot | undefined>;
   /**
    * Asks the site for a snapshot of its present state, and resolves when there is one.
    * @returns false where nobody can make one: the site is stopped

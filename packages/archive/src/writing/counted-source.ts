@@ -46,8 +46,12 @@ export class CountedSource implements ArchiveSource {
     return this.#source.chainAt(position);
   }
 
-  snapshots(): Promise<readonly StoredSnapshot[]> {
-    return this.#source.snapshots();
+  oldestSnapshot(): Promise<StoredSnapshot | undefined> {
+    return this.#source.oldestSnapshot();
+  }
+
+  newestSnapshot(atOrBefore: ExactPosition): Promise<StoredSnapshot | undefined> {
+    return this.#source.newestSnapshot(atOrBefore);
   }
 
   makeSnapshot(): Promise<boolean> {

@@ -32,6 +32,13 @@ export interface DirectorySourceOptions {
   readonly makeSnapshot: () => Promise<boolean>;
 }
 
+/** A snapshot without its header, which names all marks: of many snapshots the headers would fill the thread's memory. */
+interface FoundSnapshot {
+  readonly path: string;
+  readonly generation: number;
+  readonly revision: number;
+}
+
 /** The history in a site's directory, as far as it is told to go. */
 export class DirectorySource implements ArchiveSource {
   readonly site: string;
@@ -73,18 +80,16 @@ export class DirectorySource implements ArchiveSource {
     for await (const frame of this.frames(position)) return frame.header.previous;
     const last = await this.#frameOf(position);
     if (last !== undefined) return samePosition(last.header.last, position) ? frameHash(last) : undefined;
-    return (await this.snapshots()).find(({ header }) => samePosition(header.position, position))?.header.chain;
+    const snapshot = await this.newestSnapshot(position);
+    return snapshot !== undefined && samePosition(snapshot.header.position, position) ? snapshot.header.chain : undefined;
   }
 
-  async snapshots(): Promise<readonly StoredSnapshot[]> {
-    const { base, stable } = this.#options.told();
-    const files = await this.#snapshotFiles();
-    const generation = Math.max(0, ...files.map(file => file.generation), ...(await this.#list()).map(segment => segment.generation));
-    return files
-      .filter(file => file.generation === generation)
-      .filter(({ header: { position } }) => position.revision >= base.revision && position.revision <= stable.revision)
-      .toSorted((a, b) => a.header.position.revision - b.header.position.revision)
-      .map(file => storedSnapshot(this.#options.disk as Disk, file));
+  async oldestSnapshot(): Promise<StoredSnapshot | undefined> {
+    return this.#read((await this.#snapshots(Infinity))[0]);
+  }
+
+  async newestSnapshot({ revision }: ExactPosition): Promise<StoredSnapshot | undefined> {
+    return this.#read((await this.#snapshots(revision)).at(-1));
   }
 
   makeSnapshot(): Promise<boolean> {
@@ -93,7 +98,7 @@ export class DirectorySource implements ArchiveSource {
 
   async #stream(): Promise<string | undefined> {
     const segments = this.#segments.length > 0 ? this.#segments : await this.#list();
-    return segments.at(-1)?.stream ?? (await this.#snapshotFiles()).at(-1)?.header.stream;
+    return segments.at(-1)?.stream ?? (await this.oldestSnapshot())?.header.stream;
   }
 
   async #list(): Promise<readonly IndexedSegment[]> {
@@ -101,19 +106,35 @@ export class DirectorySource implements ArchiveSource {
     return this.#segments;
   }
 
-  async #snapshotFiles(): Promise<SnapshotFile[]> {
-    const { disk } = this.#options;
-    const found: SnapshotFile[] = [];
-    for (const name of (await listDirectory(disk as Disk, SNAPSHOT_DIRECTORY)).filter(isSnapshotName)) {
-      try {
-        const file = await inspectSnapshot(disk as Disk, `${SNAPSHOT_DIRECTORY}/${name}`);
-        if ('header' in file) found.push(file);
-      } catch (error) {
-        // Retention removed it after it was listed.
-        if (!isMissing(error)) throw error;
-      }
+  /** The sound snapshots of the history up to a revision, oldest first. */
+  async #snapshots(upTo: number): Promise<readonly FoundSnapshot[]> {
+    const { base, stable } = this.#options.told();
+    const found: FoundSnapshot[] = [];
+    for (const name of (await listDirectory(this.#options.disk as Disk, SNAPSHOT_DIRECTORY)).filter(isSnapshotName)) {
+      const file = await this.#inspect(`${SNAPSHOT_DIRECTORY}/${name}`);
+      if (file !== undefined) found.push({ path: file.path, generation: file.generation, revision: file.header.position.revision });
     }
-    return found;
+    const generation = Math.max(0, ...found.map(each => each.generation), ...(await this.#list()).map(segment => segment.generation));
+    const last = Math.min(upTo, stable.revision);
+    return found
+      .filter(each => each.generation === generation && each.revision >= base.revision && each.revision <= last)
+      .toSorted((a, b) => a.revision - b.revision);
+  }
+
+  async #read(found: FoundSnapshot | undefined): Promise<StoredSnapshot | undefined> {
+    const file = found && (await this.#inspect(found.path));
+    return file && storedSnapshot(this.#options.disk as Disk, file);
+  }
+
+  /** @returns undefined for one that is not sound, or that retention has removed after it was listed */
+  async #inspect(path: string): Promise<SnapshotFile | undefined> {
+    try {
+      const file = await inspectSnapshot(this.#options.disk as Disk, path);
+      return 'header' in file ? file : undefined;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
   }
 
   /** The frame that holds a position, if its segment begins before it. */

@@ -1,4 +1,4 @@
-import type { ExactPosition, Random, Reporter } from '@evertree/core';
+import type { ExactPosition, Random, Reporter, StoredSnapshot } from '@evertree/core';
 import { covers, EvertreeError, formatPosition } from '@evertree/core';
 import type { ArchiveLine } from '../format/manifest.ts';
 import type { Target } from '../targets/target.ts';
@@ -65,22 +65,19 @@ async function goesThrough(source: ArchiveSource, { position, chain }: ArchivedE
 
 /** Where the frames are gone the table of epochs tells: within an epoch's id there is one history. */
 async function wentThrough(source: ArchiveSource, { base }: SourceExtent, position: ExactPosition): Promise<boolean> {
-  const [oldest] = await needSnapshots(source, base);
-  return covers({ epochs: oldest!.header.epochs, last: oldest!.header.position }, position);
+  const { header } = await needSnapshot(source, base);
+  return covers({ epochs: header.epochs, last: header.position }, position);
 }
 
 /**
- * The snapshots that a line may begin with, oldest first: at least one.
+ * The snapshot that a line begins with: the oldest one.
  * @throws EvertreeError COMPACTED if there is none and nobody makes one
  */
-export async function needSnapshots(
-  source: ArchiveSource,
-  base: ExactPosition,
-): Promise<readonly Awaited<ReturnType<ArchiveSource['snapshots']>>[number][]> {
-  const present = await source.snapshots();
-  if (present.length > 0) return present;
-  const made = (await source.makeSnapshot()) ? await source.snapshots() : [];
-  if (made.length > 0) return made;
+export async function needSnapshot(source: ArchiveSource, base: ExactPosition): Promise<StoredSnapshot> {
+  const present = await source.oldestSnapshot();
+  if (present !== undefined) return present;
+  const made = (await source.makeSnapshot()) ? await source.oldestSnapshot() : undefined;
+  if (made !== undefined) return made;
   const message = `the journal of ${source.site} begins at ${formatPosition(base)}, and there is no snapshot to begin an archive with; start the site, make one with "evertree snapshot", and try again`;
   throw new EvertreeError('COMPACTED', message, { base });
 }

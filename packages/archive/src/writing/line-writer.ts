@@ -10,7 +10,7 @@ import type { ArchivedEnd, ProvenPosition } from './frame-batch.ts';
 import { HistoryMoved } from './history-moved.ts';
 import { type ImageOwner, ImageWriter } from './image-writer.ts';
 import { type ArchivedLineEnd, endOfObject, tailStretches } from './line-end.ts';
-import { chooseLine, type Continuation, type ContinuationParts, drawId, needSnapshots } from './line-opening.ts';
+import { chooseLine, type Continuation, type ContinuationParts, drawId, needSnapshot } from './line-opening.ts';
 import { endOf, LinePublisher, newestImage } from './line-publisher.ts';
 import { ObjectWriter, type WrittenCounts } from './object-writer.ts';
 import type { HeadPublisher } from '../publishing/head-publisher.ts';
@@ -186,10 +186,7 @@ export class LineWriter {
   async addImageIfDue(): Promise<boolean> {
     if (!this.#isImageDue()) return false;
     const last = newestImage(this.#all)?.position.revision ?? 0;
-    const held = (await this.#parts.source.snapshots()).filter(
-      ({ header: { position } }) => position.revision <= this.end.position.revision,
-    );
-    const newest = held.at(-1);
+    const newest = await this.#parts.source.newestSnapshot(this.end.position);
     if (newest === undefined || newest.header.position.revision <= last) return true;
     const image = await this.#writeImage(newest);
     if (image !== undefined) this.#objects.push(image);
@@ -226,11 +223,11 @@ export class LineWriter {
       return;
     }
     for (;;) {
-      const [oldest] = await needSnapshots(this.#parts.source, base);
-      this.hold(oldest!.header);
-      const image = await this.#writeImage(oldest!);
+      const oldest = await needSnapshot(this.#parts.source, base);
+      this.hold(oldest.header);
+      const image = await this.#writeImage(oldest);
       if (image === undefined) continue;
-      this.#noteGap(oldest!);
+      this.#noteGap(oldest);
       this.add([image]);
       return;
     }

@@ -33,6 +33,8 @@ async function checkLine(target: Target, line: ArchiveLine, identities: Identiti
   const states = new Map<string, string>();
   let tree: RebuiltTree | undefined;
   let end: { readonly position: typeof ORIGIN; readonly chain: string } | undefined;
+  /** Images that begin nothing. One within a stretch ends before it, and so comes before it. */
+  let within: { readonly position: typeof ORIGIN; readonly digest: string }[] = [];
   const take = (frame: Frame) => {
     const { header } = frame;
     if (end === undefined && samePosition(header.base, ORIGIN)) {
@@ -74,12 +76,20 @@ async function checkLine(target: Target, line: ArchiveLine, identities: Identiti
       if (end === undefined || isGap) {
         tree = image;
         end = { position: object.position, chain: object.chain };
-      } else if (object.position.revision > end.position.revision) {
-        throw new Error(`the image at ${object.position.revision} is beyond ${end.position.revision}, without a gap`);
+        states.set(stateKey(object.position), object.digest);
+      } else {
+        within.push(object);
       }
-      states.set(stateKey(object.position), object.digest);
     }
+    const { revision } = end!.position;
+    for (const { position, digest } of within.filter(each => each.position.revision <= revision)) {
+      if (states.get(stateKey(position)) !== digest) throw new Error(`the image at ${position.revision} is of no state of line ${line.id}`);
+    }
+    within = within.filter(each => each.position.revision > revision);
   }
+  const [beyond] = within;
+  if (beyond !== undefined)
+    throw new Error(`the image at ${beyond.position.revision} is beyond all frames of line ${line.id}, without a gap`);
   for (const [index, tail] of line.tails.entries()) {
     if (end === undefined || !samePosition(tail.base, end.position) || tail.previous !== end.chain)
       throw new Error(`the tail ${tail.path} begins elsewhere`);

@@ -15,7 +15,7 @@ const thread = new ArchiveThread({
   target,
   settings: {},
   recipients: recipients === undefined ? undefined : [recipients],
-  follow: { ...ARCHIVER_DEFAULTS, everyMs: 5 },
+  follow: { ...ARCHIVER_DEFAULTS, everyMs: 5, imageEveryMs: 2_000 },
   log: store.journal.log,
   clock,
   events: {

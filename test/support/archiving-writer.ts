@@ -15,7 +15,7 @@ const thread = new ArchiveThread({
   target,
   settings: {},
   recipients: recipients === undefined ? undefined : [recipients],
-  follow: { ...ARCHIVER_DEFAULTS, everyMs: 5, imageEveryMs: 2_000 },
+  follow: { ...ARCHIVER_DEFAULTS, everyMs: 5 },
   log: store.journal.log,
   clock,
   events: {

@@ -24,6 +24,8 @@ const thread = new ArchiveThread({
     makeSnapshot: async () => void (await store.saveSnapshot()),
   },
 });
+/** A commit takes less than to archive it: without a bound the archive falls behind by minutes. */
+const LAG_COMMITS = 5_000;
 let told = '';
 for (let n = store.position.revision; ; n++) {
   store.put(`/secret-key/k${n % 50}`, `secret value ${n}`, { author: 'secret author', message: `secret message ${n}` });
@@ -32,6 +34,7 @@ for (let n = store.position.revision; ; n++) {
   if (n % 300 === 299) await store.saveSnapshot();
   // What is said to be archived is asked for all the time, a backup now and then makes stretches of it.
   if (n % 200 === 199) void thread.backup().catch(() => undefined);
+  while (thread.status.lag.commits > LAG_COMMITS) await new Promise<void>(resolve => clock.after(1, resolve));
   const { position } = thread.status;
   const line = position === null ? '' : `${position.epochId}-${position.revision}\n`;
   if (line === told) continue;

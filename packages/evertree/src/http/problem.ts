@@ -1,4 +1,5 @@
 import { EvertreeError, type ErrorCode, type ErrorDetails } from '@evertree/core';
+import { asError, isNoSpace } from '@evertree/journal/files';
 import { STATUS_CODES } from '../node-http.ts';
 
 /** Codes of errors that only HTTP knows, beside the core's. */
@@ -105,6 +106,20 @@ export type ExpectedError = EvertreeError | RequestError;
 /** Whether this error is meant for people. Any other one is a fault of this program, and its text is not sent. */
 export function isExpected(error: unknown): error is ExpectedError {
   return error instanceof EvertreeError || error instanceof RequestError;
+}
+
+/**
+ * The error to answer with: a disk without room is no fault of the program. The journal says so itself, but a snapshot, a
+ * lease or another small file fails with the error of the system. Any other error stays as it is.
+ */
+export function answerable(error: unknown): unknown {
+  if (isExpected(error) || !isNoSpace(error)) return error;
+  return new EvertreeError(
+    'STORAGE_FULL',
+    `there is no room on this site's disk (${asError(error).message}); make room, then try again`,
+    {},
+    error,
+  );
 }
 
 export function problemOf(error: unknown): Problem {

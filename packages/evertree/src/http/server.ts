@@ -27,7 +27,7 @@ import { EVENT_STREAM_TYPE } from './event-stream.ts';
 import { Exchange, sendProblem } from './exchange.ts';
 import { checkExpectation } from './headers.ts';
 import { HEAD_BYTES, resolveLimits, type HttpLimits } from './limits.ts';
-import { ClientGone, isExpected, problemOf, RequestError, type RequestCode } from './problem.ts';
+import { answerable, ClientGone, isExpected, problemOf, RequestError, type RequestCode } from './problem.ts';
 import { checkRight, dispatch, refuseAdministration, Routes, type Route } from './routes.ts';
 import { Slots } from './slots.ts';
 import { Stability } from './stability.ts';
@@ -206,7 +206,8 @@ class Http {
       checkExpectation(request.headers);
       exchange = new Exchange(this.#context, request, response, { target, bearer });
       await dispatch(route, exchange);
-    } catch (error) {
+    } catch (cause) {
+      const error = answerable(cause);
       this.#reportFault(request, route, error);
       if (error instanceof ClientGone) response.destroy();
       else if (exchange === undefined) sendProblem(response, error);

@@ -21,7 +21,7 @@ function keeper(): { readonly kept: Kept[]; readonly keep: (divergence: Divergen
       const frames: string[] = [];
       for await (const { frame } of divergence.frames()) frames.push(latin1(frame.bytes));
       const trees: string[][] = [];
-      for (const snapshot of divergence.snapshots) trees.push(await chunksOf(snapshot));
+      for await (const snapshot of divergence.snapshots()) trees.push(await chunksOf(snapshot));
       kept.push({ base: divergence.base, last: divergence.last, frames, trees });
     },
   };

@@ -64,6 +64,10 @@ export function testTime({ supports, prepare, filled }: JournalSuite): void {
         const found = await again.snapshots.newest(header.last);
         expect(found?.header.position.revision).toBe(saved.findLast(revision => revision <= header.last.revision));
       }
+      for (const { position, digest, time, bytes } of again.snapshots.list) {
+        expect(await again.snapshots.newest(position)).toMatchObject({ header: { position, digest, time }, bytes });
+      }
+      expect(again.snapshots.list.map(({ position }) => position.revision)).toEqual(saved);
       expect(await again.snapshots.newest(ORIGIN)).toBe(undefined);
       expect((await again.snapshots.newest())?.header.position).toEqual(chain.position);
     });

@@ -31,7 +31,7 @@ async function open(options: JournalOptions, disk = new FaultDisk()): Promise<Op
     options: { sync: 'fdatasync', segmentBytes: 64 * 1024, ...options },
   });
   const store = await Store.open({ journal, clock, random, report });
-  await SnapshotSchedule.start(store, options);
+  SnapshotSchedule.start(store, options);
   return { store, clock, reports };
 }
 

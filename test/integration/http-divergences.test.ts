@@ -22,7 +22,7 @@ beforeEach(async () => {
   const frames = await divergedFrames(base);
   const { stream } = site.store;
   const last = frames.at(-1)!.frame.header.last;
-  const divergence = { stream: stream!, base, last, missing: undefined, snapshots: [], frames: () => framesOf(frames) };
+  const divergence = { stream: stream!, base, last, missing: undefined, snapshots: async function* () {}, frames: () => framesOf(frames) };
   ({ name } = await site.store.journal.divergences.keep(divergence, 1_790_000_000_000));
 });
 afterEach(async () => {

@@ -7,6 +7,7 @@ import type {
   Lease,
   LeaseKind,
   Leases,
+  ListedSnapshot,
   Retention,
   Role,
   SiteIdentity,
@@ -98,6 +99,12 @@ class VirtualSnapshots implements SnapshotStore {
   constructor(storage: VirtualStorage, log: VirtualLog) {
     this.#storage = storage;
     this.#log = log;
+  }
+
+  get list(): readonly ListedSnapshot[] {
+    return this.#storage.snapshots
+      .map(storedSnapshot)
+      .map(({ header: { position, digest, time }, bytes }) => ({ position, digest, time, bytes }));
   }
 
   async newest(atOrBefore?: ExactPosition): Promise<StoredSnapshot | undefined> {

@@ -281,7 +281,9 @@ export class VirtualLog implements FrameLog {
         async *frames() {
           yield* diverged;
         },
-        snapshots: snapshots.filter(isAfter(fork)).map(storedSnapshot),
+        async *snapshots() {
+          yield* snapshots.filter(isAfter(fork)).map(storedSnapshot);
+        },
       });
       await this.sync();
     } finally {

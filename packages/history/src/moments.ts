@@ -69,9 +69,9 @@ export async function momentOfMark(view: HistoryView, name: string): Promise<Mom
 export async function reachOf(view: HistoryView): Promise<HistoryReach> {
   const { base } = view.journal.log;
   if (base.revision === 0) return { position: ORIGIN, time: 0, changesAfter: ORIGIN, elsewhere: undefined };
-  const oldest = await oldestSnapshot(view);
-  const position = oldest?.header.position ?? view.last;
-  const time = oldest?.header.time ?? (await timeOf(view, position));
+  const oldest = oldestSnapshot(view);
+  const position = oldest?.position ?? view.last;
+  const time = oldest?.time ?? (await timeOf(view, position));
   return { position, time, changesAfter: base, elsewhere: view.elsewhere(base.revision) };
 }
 
@@ -144,15 +144,15 @@ async function timeOf(view: HistoryView, position: ExactPosition): Promise<numbe
       if (changeSet?.revision === position.revision) return changeSet.time;
     throw view.moved();
   }
-  const time = await timeAtBase(view, position);
+  const time = timeAtBase(view, position);
   if (time === undefined) throw view.compacted(position);
   return time;
 }
 
 /** The time of the position at which the frames that are here begin; undefined if it is not known. */
-async function timeAtBase(view: HistoryView, position: ExactPosition): Promise<number | undefined> {
-  const snapshot = await view.journal.snapshots.newest(position);
-  if (snapshot !== undefined && samePosition(snapshot.header.position, position)) return snapshot.header.time;
+function timeAtBase(view: HistoryView, position: ExactPosition): number | undefined {
+  const snapshot = view.journal.snapshots.list.find(listed => samePosition(listed.position, position));
+  if (snapshot !== undefined) return snapshot.time;
   return samePosition(position, view.last) ? view.presentTime : undefined;
 }
 
@@ -176,7 +176,7 @@ async function momentBeforeFrames(view: HistoryView, time: number): Promise<Mome
   if (base.revision === 0) {
     return { position: ORIGIN, time: 0, taken: `the empty tree: nothing was committed up to ${formatTime(time)}` };
   }
-  const found = await timeAtBase(view, base);
+  const found = timeAtBase(view, base);
   if (found !== undefined && found <= time) {
     const taken = `${formatPosition(base)} of ${formatTime(found)}, the last commit that is not after ${formatTime(time)}`;
     return { position: base, time: found, taken };

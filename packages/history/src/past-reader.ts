@@ -1,4 +1,4 @@
-import { type ExactPosition, type PathSet, PastTree, samePosition, type StoredSnapshot, Turn } from '@evertree/core';
+import { type ExactPosition, type ListedSnapshot, type PathSet, PastTree, samePosition, type StoredSnapshot, Turn } from '@evertree/core';
 import type { HistoryView } from './history-view.ts';
 
 /**
@@ -12,7 +12,7 @@ export async function readPastTree(view: HistoryView, position: ExactPosition, s
   const snapshot = await view.journal.snapshots.newest(position);
   const { base } = view.journal.log;
   const isReached = (snapshot?.header.position.revision ?? 0) >= base.revision || snapshot?.header.position.revision === position.revision;
-  if (!isReached) throw view.compacted(position, (await oldestSnapshot(view))?.header.position);
+  if (!isReached) throw view.compacted(position, oldestSnapshot(view)?.position);
   if (snapshot !== undefined) await addSnapshot(tree, snapshot, turn);
   if (tree.position.revision < position.revision) await addFrames(view, tree, position, turn);
   if (!samePosition(tree.position, position)) throw view.moved();
@@ -49,14 +49,7 @@ async function addFrames(view: HistoryView, tree: PastTree, position: ExactPosit
   }
 }
 
-/** The oldest snapshot that is here. Few are kept. */
-export async function oldestSnapshot(view: HistoryView): Promise<StoredSnapshot | undefined> {
-  let oldest = await view.journal.snapshots.newest();
-  while (oldest !== undefined && oldest.header.position.revision > 1) {
-    const before = await view.journal.snapshots.newest(view.exact(oldest.header.position.revision - 1));
-    // One that frames no longer follow is about to be removed.
-    if (before === undefined || before.header.position.revision < view.journal.log.base.revision) break;
-    oldest = before;
-  }
-  return oldest;
+/** The oldest snapshot that frames follow. One that they no longer follow is about to be removed. */
+export function oldestSnapshot({ journal }: HistoryView): ListedSnapshot | undefined {
+  return journal.snapshots.list.find(({ position }) => position.revision >= journal.log.base.revision);
 }

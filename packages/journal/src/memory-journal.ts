@@ -5,6 +5,7 @@ import type {
   Fencing,
   Identity,
   Journal,
+  ListedSnapshot,
   Random,
   Reporter,
   Retention,
@@ -72,6 +73,10 @@ class NoSnapshots implements SnapshotStore {
 
   constructor(log: MemoryLog) {
     this.#log = log;
+  }
+
+  get list(): readonly ListedSnapshot[] {
+    return [];
   }
 
   async newest(): Promise<StoredSnapshot | undefined> {

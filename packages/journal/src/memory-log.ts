@@ -185,7 +185,14 @@ export class MemoryLog implements FrameLog {
     const missing = first === fork ? undefined : { base: fork, last: first };
     this.#rewinding = reason;
     try {
-      await keep({ stream: this.#stream!, base: fork, last, missing, frames: () => this.#framesAfter(first), snapshots: [] });
+      await keep({
+        stream: this.#stream!,
+        base: fork,
+        last,
+        missing,
+        frames: () => this.#framesAfter(first),
+        snapshots: async function* () {},
+      });
       this.assertOpen();
     } finally {
       this.#rewinding = undefined;

@@ -27,7 +27,7 @@ export class RestoredImage {
   async whole(): Promise<StoredSnapshot | undefined> {
     try {
       const file = await inspectSnapshot(this.#disk, this.#path);
-      return 'header' in file ? storedSnapshot(this.#disk, file) : undefined;
+      return 'header' in file ? await storedSnapshot(this.#disk, file) : undefined;
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;

@@ -2,9 +2,9 @@ import type { Frame, FrameHeader } from '../frames/frame.ts';
 import type { EpochName, Fencing } from '../lineage.ts';
 import type { ExactPosition } from '../position.ts';
 import type { Divergences, Keep } from './divergences.ts';
-import type { SnapshotHeader, StoredFrame, StoredSnapshot } from './stored.ts';
+import type { ListedSnapshot, SnapshotHeader, StoredFrame, StoredSnapshot } from './stored.ts';
 
-export type { SnapshotHeader, StoredFrame, StoredSnapshot } from './stored.ts';
+export type { ListedSnapshot, SnapshotHeader, StoredFrame, StoredSnapshot } from './stored.ts';
 
 export type Role = 'primary' | 'secondary';
 
@@ -201,6 +201,8 @@ export interface SealedSegment {
  * changed.
  */
 export interface SnapshotStore {
+  /** Oldest first. Nothing is read from the disk. */
+  readonly list: readonly ListedSnapshot[];
   /** The newest snapshot; with `atOrBefore`, a position of this history, the newest that is not after it. */
   newest(atOrBefore?: ExactPosition): Promise<StoredSnapshot | undefined>;
   /**

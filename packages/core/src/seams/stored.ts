@@ -20,6 +20,13 @@ export interface SnapshotHeader extends Boundary {
   readonly time: number;
 }
 
+/** What is known of a snapshot without reading its file. */
+export interface ListedSnapshot extends Boundary {
+  /** Commit time of the position, milliseconds since 1970. */
+  readonly time: number;
+  readonly bytes: number;
+}
+
 export interface StoredSnapshot {
   readonly header: SnapshotHeader;
   readonly bytes: number;

@@ -46,10 +46,10 @@ export class SnapshotSchedule {
   #isRunning = false;
   #stopped = false;
 
-  /** Resolves when it has found the newest snapshot. It ends with the store. */
-  static async start(store: Store, options: SnapshotScheduleOptions = {}): Promise<SnapshotSchedule> {
+  /** It ends with the store. */
+  static start(store: Store, options: SnapshotScheduleOptions = {}): SnapshotSchedule {
     const schedule = new SnapshotSchedule(store, options);
-    await schedule.#recount();
+    schedule.#recount();
     // Everything beside the snapshot counts as growth since. A new site's first segment is empty, and so no growth.
     schedule.#baselineBytes = samePosition(store.journal.log.last, ORIGIN) ? undefined : schedule.#lastBytes;
     schedule.#retainLater();
@@ -77,7 +77,7 @@ export class SnapshotSchedule {
     if (this.#isRunning || this.#stopped) return;
     const { journal } = this.#store;
     if (journal.log.state !== 'open') return;
-    if (!samePosition(journal.log.base, this.#base)) return this.#run(() => this.#recount());
+    if (!samePosition(journal.log.base, this.#base)) return this.#recount();
     // Retention may have removed segments: growth counts from what is left.
     this.#baselineBytes = Math.min(this.#baselineBytes ?? Infinity, journal.retention.storedBytes);
     const isLong = journal.log.stable.revision - (this.#newest?.revision ?? 0) > this.#mostCommits;
@@ -103,22 +103,21 @@ export class SnapshotSchedule {
   async #save(): Promise<void> {
     const begun = this.#store.clock.monotonic();
     const { position } = await this.#store.saveSnapshot();
-    await this.#recount();
+    this.#recount();
     const durationMs = Math.round(this.#store.clock.monotonic() - begun);
     const details = { position, bytes: this.#lastBytes, durationMs };
     this.#store.report({ level: 'info', event: 'snapshot-saved', message: 'a snapshot was written', details });
   }
 
   /** Looks up the newest snapshot, after one was written or a full copy brought one along. */
-  async #recount(): Promise<void> {
+  #recount(): void {
     const { journal } = this.#store;
     this.#base = journal.log.base;
-    const snapshot = await journal.snapshots.newest();
-    const position = snapshot?.header.position;
-    if (position === undefined || (this.#newest !== undefined && samePosition(position, this.#newest))) return;
-    this.#newest = position;
-    this.#newestMs = snapshot?.header.time;
-    this.#lastBytes = snapshot?.bytes ?? 0;
+    const snapshot = journal.snapshots.list.at(-1);
+    if (snapshot === undefined || (this.#newest !== undefined && samePosition(snapshot.position, this.#newest))) return;
+    this.#newest = snapshot.position;
+    this.#newestMs = snapshot.time;
+    this.#lastBytes = snapshot.bytes;
     this.#baselineBytes = journal.retention.storedBytes;
   }
 

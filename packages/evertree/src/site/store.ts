@@ -61,7 +61,7 @@ export async function openUnstarted(options: CheckedOptions, { configurations, r
   const archive = await openArchive(store, directory, settings.archive);
   store.archive = archive;
   if (directory !== undefined) {
-    await SnapshotSchedule.start(store, journalSettings);
+    SnapshotSchedule.start(store, journalSettings);
     const build = (events: BuildingEvents) => new IndexThread(directory, events);
     store.changeIndex = new JournalIndex({ disk: nodeDisk(directory), log: journal.log, clock: nodeClock, report, build });
   }

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Disk, ExactPosition, Frame } from '@evertree/core';
+import type { Disk, ExactPosition, Frame, SnapshotHeader } from '@evertree/core';
 import { formatExactPosition, formatPosition, frameHash, NO_CHAIN, ORIGIN, RebuiltTree, samePosition } from '@evertree/core';
 import { isMissing, type SnapshotFile, storedSnapshot, type StoredRecord } from '@evertree/journal/files';
 import type { DamageList } from './damage.ts';
@@ -245,7 +245,6 @@ export class FollowedHistory {
   async #snapshot(file: SnapshotFile): Promise<void> {
     const { path, header } = file;
     this.assertStream(header.stream, path);
-    this.#compare(file);
     const tree = await this.#build(file);
     if (tree === undefined) return;
     this.counts.snapshots++;
@@ -261,7 +260,7 @@ export class FollowedHistory {
     this.#damagesBefore = this.#list.count;
   }
 
-  #compare({ path, header }: SnapshotFile): void {
+  #compare(path: string, header: SnapshotHeader): void {
     const at = formatPosition(header.position);
     const compare = (what: string, its: unknown, ours: unknown) => {
       if (isDeepStrictEqual(its, ours)) return;
@@ -275,10 +274,14 @@ export class FollowedHistory {
     if (this.#tree !== undefined) compare('list of marks', header.marks, this.#tree.head.marks);
   }
 
-  /** @returns the tree that the chunks give; undefined if they are damaged, or have gone */
+  /**
+   * Compares the header with the history, and reads the chunks.
+   * @returns the tree that they give; undefined if they are damaged, or have gone
+   */
   async #build(file: SnapshotFile): Promise<RebuiltTree | 'checked' | undefined> {
-    const stored = storedSnapshot(this.#disk, file);
     try {
+      const stored = await storedSnapshot(this.#disk, file);
+      this.#compare(file.path, stored.header);
       if (!this.#checksumsOnly) return await RebuiltTree.from(stored);
       for await (const chunk of stored.chunks()) void chunk;
       return 'checked';

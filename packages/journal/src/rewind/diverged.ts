@@ -30,7 +30,9 @@ export function divergedAfter(parts: DivergedParts, fork: ExactPosition): Diverg
     last: stable,
     missing: first === fork ? undefined : { base: fork, last: first },
     frames: () => framesAfter(parts, first, stable),
-    snapshots: snapshots.all.filter(file => file.header.position.revision > fork.revision).map(file => storedSnapshot(disk, file)),
+    async *snapshots() {
+      for (const file of snapshots.all) if (file.header.position.revision > fork.revision) yield storedSnapshot(disk, file);
+    },
   };
 }
 

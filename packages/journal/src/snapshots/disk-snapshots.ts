@@ -1,4 +1,13 @@
-import type { Clock, ExactPosition, SnapshotHeader, SnapshotOptions, SnapshotStore, SnapshotWriter, StoredSnapshot } from '@evertree/core';
+import type {
+  Clock,
+  ExactPosition,
+  ListedSnapshot,
+  SnapshotHeader,
+  SnapshotOptions,
+  SnapshotStore,
+  SnapshotWriter,
+  StoredSnapshot,
+} from '@evertree/core';
 import { EvertreeError, formatExactPosition, samePosition } from '@evertree/core';
 import { journalClosed } from '../groups/failure.ts';
 import { findFrame } from '../segments/frame-search.ts';
@@ -31,10 +40,21 @@ export class DiskSnapshots implements SnapshotStore {
     this.#parts = parts;
   }
 
+  get list(): readonly ListedSnapshot[] {
+    return this.#parts.snapshots.all.map(({ header: { position, digest, time }, bytes }) => ({ position, digest, time, bytes }));
+  }
+
   async newest(atOrBefore?: ExactPosition): Promise<StoredSnapshot | undefined> {
-    this.#parts.commit.assertOpen();
-    const found = this.#parts.snapshots.newestUpTo(atOrBefore?.revision ?? Infinity);
-    return found === undefined ? undefined : storedSnapshot(this.#parts.disk, found);
+    const { commit, snapshots, disk } = this.#parts;
+    for (;;) {
+      commit.assertOpen();
+      const found = snapshots.newestUpTo(atOrBefore?.revision ?? Infinity);
+      if (found === undefined) return undefined;
+      const stored = storedSnapshot(disk, found);
+      await stored.catch(() => undefined);
+      // If it was dropped meanwhile, another one is the newest.
+      if (snapshots.all.includes(found)) return stored;
+    }
   }
 
   /**

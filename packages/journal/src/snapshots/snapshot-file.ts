@@ -1,13 +1,14 @@
 import type { Disk, DiskFile, SnapshotHeader, SnapshotWriter, StoredSnapshot } from '@evertree/core';
 import { EvertreeError, readBytes } from '@evertree/core';
 import { damaged, isMissing, readFailed } from '../groups/failure.ts';
-import type { SnapshotHead } from './snapshot-format.ts';
+import type { SnapshotHead, SnapshotOutline } from './snapshot-format.ts';
 import {
   CHUNK_LIMIT_BYTES,
   CHUNK_PREFIX_BYTES,
   chunkChecksum,
   decodeSnapshotEnd,
   decodeSnapshotHead,
+  decodeSnapshotOutline,
   encodeChunkPrefix,
   encodeSnapshotEnd,
   encodeSnapshotHead,
@@ -19,10 +20,10 @@ import {
 /** A growing snapshot is synced after this many bytes, so that its last sync does not delay the groups for long. */
 const SYNC_STEP_BYTES = 4 * 1024 * 1024;
 
-/** A snapshot file whose head and end are sound. */
+/** A snapshot file whose head and end are sound. Whoever needs its marks reads them: there may be hundreds of files. */
 export interface SnapshotFile {
   readonly path: string;
-  readonly header: SnapshotHeader;
+  readonly header: SnapshotOutline;
   readonly generation: number;
   readonly bytes: number;
 }
@@ -42,7 +43,7 @@ export async function inspectSnapshot(disk: Disk, path: string): Promise<Snapsho
   const file = await disk.open(path, {});
   try {
     const bytes = await file.size();
-    const head = await readHead(file, path);
+    const head = await readHead(file, path, decodeSnapshotOutline);
     if (head === undefined) return { path, offset: 0, problem: 'its header is damaged' };
     const end = bytes - SNAPSHOT_END_BYTES;
     if (end < head.length || decodeSnapshotEnd(await readBytes(file, end, SNAPSHOT_END_BYTES)) === undefined) {
@@ -54,9 +55,19 @@ export async function inspectSnapshot(disk: Disk, path: string): Promise<Snapsho
   }
 }
 
-export function storedSnapshot(disk: Disk, snapshot: SnapshotFile): StoredSnapshot {
-  const { header, bytes } = snapshot;
-  return { header, bytes, chunks: () => chunksOf(disk, snapshot) };
+/**
+ * A snapshot for those who read it, with all of its header.
+ * @throws EvertreeError COMPACTED if it is no longer kept; DAMAGED
+ */
+export async function storedSnapshot(disk: Disk, snapshot: SnapshotFile): Promise<StoredSnapshot> {
+  const { path, bytes } = snapshot;
+  try {
+    const header = await readSnapshotHeader(disk, path);
+    if (header === undefined) throw damaged(path, 0, 'its header is damaged');
+    return { header, bytes, chunks: () => chunksOf(disk, snapshot) };
+  } catch (error) {
+    throw isMissing(error) ? notKept(path) : readFailed(error);
+  }
 }
 
 async function* chunksOf(disk: Disk, snapshot: SnapshotFile): AsyncGenerator<Uint8Array, void, undefined> {
@@ -70,7 +81,7 @@ async function* chunksOf(disk: Disk, snapshot: SnapshotFile): AsyncGenerator<Uin
 async function* readChunks(disk: Disk, snapshot: SnapshotFile): AsyncGenerator<Uint8Array, void, undefined> {
   const file = await openSnapshot(disk, snapshot);
   try {
-    let offset = (await readHead(file, snapshot.path))?.length;
+    let offset = (await readHead(file, snapshot.path, decodeSnapshotOutline))?.length;
     if (offset === undefined) throw damaged(snapshot.path, 0, 'its header is damaged');
     let chunks = 0;
     let bytes = 0;
@@ -95,7 +106,7 @@ async function* readChunks(disk: Disk, snapshot: SnapshotFile): AsyncGenerator<U
 export async function readSnapshotHeader(disk: Disk, path: string): Promise<SnapshotHeader | undefined> {
   const file = await disk.open(path, {});
   try {
-    return (await readHead(file, path))?.header;
+    return (await readHead(file, path, decodeSnapshotHead))?.header;
   } finally {
     await file.close();
   }
@@ -108,7 +119,7 @@ export async function readSnapshotHeader(disk: Disk, path: string): Promise<Snap
 export async function* writtenChunks(disk: Disk, path: string, end: number): AsyncGenerator<Uint8Array, void, undefined> {
   const file = await disk.open(path, {});
   try {
-    let offset = (await readHead(file, path))?.length;
+    let offset = (await readHead(file, path, decodeSnapshotOutline))?.length;
     if (offset === undefined) throw damaged(path, 0, 'its header is damaged');
     while (offset < end) {
       const chunk = await readChunk(file, path, offset, end);
@@ -136,16 +147,23 @@ async function openSnapshot(disk: Disk, snapshot: SnapshotFile): Promise<DiskFil
   try {
     return await disk.open(snapshot.path, {});
   } catch (error) {
-    if (!isMissing(error)) throw error;
-    throw new EvertreeError('COMPACTED', `${snapshot.path} is no longer kept; ask for the newest snapshot again`, { file: snapshot.path });
+    throw isMissing(error) ? notKept(snapshot.path) : error;
   }
 }
 
-async function readHead(file: DiskFile, path: string): Promise<SnapshotHead | undefined> {
+function notKept(file: string): EvertreeError {
+  return new EvertreeError('COMPACTED', `${file} is no longer kept; ask for the newest snapshot again`, { file });
+}
+
+async function readHead<Header extends SnapshotOutline>(
+  file: DiskFile,
+  path: string,
+  decode: (bytes: Buffer) => SnapshotHead<Header> | undefined,
+): Promise<SnapshotHead<Header> | undefined> {
   const length = snapshotHeadLength(await readBytes(file, 0, SNAPSHOT_PREFIX_BYTES), path);
   if (length === undefined) return undefined;
   const bytes = await readBytes(file, 0, length);
-  return bytes.length < length ? undefined : decodeSnapshotHead(bytes);
+  return bytes.length < length ? undefined : decode(bytes);
 }
 
 /** How much of a snapshot's chunks is in its file. */

@@ -15,10 +15,14 @@ export const SNAPSHOT_END_BYTES = 20;
 export const CHUNK_LIMIT_BYTES = 224 * 1024 * 1024;
 /** The most bytes of the header's text: some thousand epochs and marks. */
 const SNAPSHOT_HEADER_LIMIT_BYTES = 16 * 1024 * 1024;
+const MARKS_KEY = ',"marks":[';
+
+/** A snapshot's header without its marks, of which there may be thousands. */
+export type SnapshotOutline = Omit<SnapshotHeader, 'marks'>;
 
 /** The beginning of a snapshot file. */
-export interface SnapshotHead {
-  readonly header: SnapshotHeader;
+export interface SnapshotHead<Header extends SnapshotOutline> {
+  readonly header: Header;
   readonly generation: number;
   /** Its bytes in the file, with the checksum. */
   readonly length: number;
@@ -65,12 +69,30 @@ export function snapshotHeadLength(prefix: Buffer, file: string): number | undef
 }
 
 /** @param bytes as many as `snapshotHeadLength` says */
-export function decodeSnapshotHead(bytes: Buffer): SnapshotHead | undefined {
+export function decodeSnapshotHead(bytes: Buffer): SnapshotHead<SnapshotHeader> | undefined {
+  return decodeHead(bytes, text => {
+    const { marks = [], ...outline } = JSON.parse(text.toString()) as SnapshotOutline & Partial<SnapshotHeader>;
+    return { ...outline, marks };
+  });
+}
+
+/**
+ * As `decodeSnapshotHead`, but the marks are not even parsed: they stand last.
+ * @param bytes as many as `snapshotHeadLength` says
+ */
+export function decodeSnapshotOutline(bytes: Buffer): SnapshotHead<SnapshotOutline> | undefined {
+  return decodeHead(bytes, text => {
+    // In a string a quote has a backslash before it, so that this can only be the key.
+    const marks = text.indexOf(MARKS_KEY);
+    return JSON.parse(marks < 0 ? text.toString() : `${text.toString('utf8', 0, marks)}}`) as SnapshotOutline;
+  });
+}
+
+function decodeHead<Header extends SnapshotOutline>(bytes: Buffer, decode: (text: Buffer) => Header): SnapshotHead<Header> | undefined {
   const end = bytes.length - 4;
   if (crc32(bytes.subarray(0, end)) !== bytes.readUInt32LE(end)) return undefined;
-  const { marks = [], ...header } = JSON.parse(bytes.toString('utf8', SNAPSHOT_PREFIX_BYTES, end)) as Partial<SnapshotHeader> &
-    Omit<SnapshotHeader, 'marks'>;
-  return { header: { ...header, marks }, generation: bytes.readUInt32LE(8), length: bytes.length };
+  const header = decode(bytes.subarray(SNAPSHOT_PREFIX_BYTES, end));
+  return { header, generation: bytes.readUInt32LE(8), length: bytes.length };
 }
 
 /** The prefix of a chunk: its length, and a checksum of that length and the chunk. */

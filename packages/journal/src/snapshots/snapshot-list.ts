@@ -3,7 +3,7 @@ import { snapshotPath, TEMPORARY_SUFFIX } from '../site/layout.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 import { SnapshotFileWriter } from './snapshot-file.ts';
 
-/** The snapshot files of a journal. */
+/** The snapshot files of a journal, without their marks. */
 export class SnapshotList {
   readonly #disk: Disk;
   /** Oldest first. */
@@ -44,10 +44,11 @@ export class SnapshotList {
     publish: (file: SnapshotFile, temporaryPath: string, moved: (() => void) | undefined) => Promise<void>,
   ): Promise<SnapshotFileWriter> {
     const path = snapshotPath(header.position);
+    const { marks: _, ...outline } = header;
     // Two snapshots of one position may be written at the same time.
     const temporaryPath = `${path}.${++this.#begun}${TEMPORARY_SUFFIX}`;
     return SnapshotFileWriter.begin(this.#disk, { header, generation, temporaryPath }, (bytes, moved) =>
-      publish({ path, header, generation, bytes }, temporaryPath, moved),
+      publish({ path, header: outline, generation, bytes }, temporaryPath, moved),
     );
   }
 

@@ -1,6 +1,6 @@
 import { changeSetSteps, formatPosition, samePosition } from '@evertree/core';
 import type { ChangeSet, Frame, Pattern, SnapshotNode, Value } from '@evertree/core';
-import { contentSlices } from './json-slices.ts';
+import { contentSlices, isOneSlice } from './json-slices.ts';
 import type { Turns } from './turns.ts';
 import { clip, patternKey, type ClippedOperation } from './watch-pattern.ts';
 
@@ -133,8 +133,7 @@ function opening(epoch: number, { revision, time, author, message }: ChangeSet<u
 
 function operationSlices(operation: ClippedOperation): Iterable<string> {
   const value = operation[2];
-  if (typeof value !== 'object' || value === null) return [JSON.stringify(operation)];
-  return putSlices(operation[1], value);
+  return value === undefined || isOneSlice(value) ? [JSON.stringify(operation)] : putSlices(operation[1], value);
 }
 
 function* putSlices(pointer: string, value: SnapshotNode | Value): Generator<string> {

@@ -1,6 +1,6 @@
 import { formatPath, type Value } from '@evertree/core';
 import type { Blame, Change, ChangeOperation, FoundMoment, PathDifference } from '@evertree/history';
-import { valueSlices } from './json-slices.ts';
+import { isOneSlice, valueSlices } from './json-slices.ts';
 import { plainPosition } from './write.ts';
 
 /** Small items are put together until they have so many characters: each slice is waited for. */
@@ -70,7 +70,7 @@ function* withValues(head: object, values: Readonly<Record<string, Value | undef
     const value = values[name];
     if (value === undefined) continue;
     text += `,${JSON.stringify(name)}:`;
-    if (typeof value !== 'object' || value === null) {
+    if (isOneSlice(value)) {
       text += JSON.stringify(value);
       continue;
     }

@@ -52,6 +52,23 @@ test('a wide object comes sorted, in slices of bounded length', async () => {
   expect(slices.filter(slice => slice === '').length).toBeGreaterThan(5);
 });
 
+test('a long text comes in slices of bounded length, wherever it stands', async () => {
+  const unit = fc.constantFrom('x', 'é', '\u{1f333}', '\ud83c', '\udf33', '\u0001', '"', '\n');
+  const part = fc.array(unit, { minLength: 1, maxLength: 12 }).map(units => units.join(''));
+  await fc.assert(
+    fc.asyncProperty(part, fc.integer({ min: 0, max: 3 }), fc.integer({ min: 1, max: 100_000 }), async (repeated, lead, length) => {
+      const text = 'x'.repeat(lead) + repeated.repeat(Math.ceil(length / repeated.length));
+      for (const value of [text, [text, 1, text], { a: text, b: { c: text } }]) {
+        const slices = [...valueSlices(value)];
+        expect(slices.join('') === sorted(value)).toBe(true);
+        // Of 32 Ki characters each may need six.
+        expect(Math.max(...slices.map(slice => slice.length))).toBeLessThan(200_000);
+      }
+    }),
+    { numRuns: 100 },
+  );
+});
+
 test('a plain value has the text that it has in the tree', async () => {
   await fc.assert(
     fc.asyncProperty(fc.jsonValue(), async value => {

@@ -1,8 +1,8 @@
 import { SnapshotNode, type Path, type Snapshot, type Value } from '@evertree/core';
 
-/** A slice is handed out once it has so many characters; a longer string makes a longer slice. */
+/** A slice is handed out once it has so many characters. A longer text is written in parts of so many, each 2 ms at most. */
 const SLICE_CHARACTERS = 32 * 1024;
-/** So many children are looked at between two slices at most: long strings are not the only work. */
+/** So many children are looked at between two slices at most: texts are not the only work. */
 const SLICE_CHILDREN = 4_096;
 /** Keys are sorted, and merged, in runs of so many: some 2 ms each. */
 const RUN_KEYS = 4_096;
@@ -25,7 +25,34 @@ export function* contentSlices(content: SnapshotNode | Value | undefined): Gener
 export function* valueSlices(value: Value): Generator<string> {
   if (Array.isArray(value)) yield* levelSlices(arrayLevel(value));
   else if (isObjectValue(value)) yield* levelSlices(yield* objectLevel(new PlainMembers(value)));
+  else if (isLongText(value)) yield* textSlices(value);
   else yield JSON.stringify(value);
+}
+
+/** Whether the text of a value is made in one slice. */
+export function isOneSlice(value: SnapshotNode | Value | undefined): boolean {
+  return (typeof value !== 'object' || value === null) && !isLongText(value);
+}
+
+function isLongText(value: unknown): value is string {
+  return typeof value === 'string' && value.length > SLICE_CHARACTERS;
+}
+
+function* textSlices(text: string): Generator<string> {
+  let opening = '"';
+  for (let from = 0; from < text.length;) {
+    const to = endOfPart(text, from + SLICE_CHARACTERS);
+    yield opening + JSON.stringify(text.slice(from, to)).slice(1, -1);
+    opening = '';
+    from = to;
+  }
+  yield '"';
+}
+
+/** Half of a surrogate pair would be escaped. */
+function endOfPart(text: string, to: number): number {
+  const last = text.charCodeAt(to - 1);
+  return last >= 0xd800 && last <= 0xdbff ? to - 1 : to;
 }
 
 /** An object, read piece by piece: one of a snapshot, or a plain one. */
@@ -107,6 +134,11 @@ function* levelSlices(top: WrittenLevel): Generator<string> {
     } else if (Array.isArray(child)) {
       text += '[';
       levels.push(arrayLevel(child));
+    } else if (isLongText(child)) {
+      yield text;
+      text = '';
+      children = 0;
+      yield* textSlices(child);
     } else {
       text += JSON.stringify(child);
     }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type ExactPosition, isEvertreeError } from '@evertree/core';
 import type { Identities } from '../encryption/identities.ts';
-import { HEAD_KEY, IMAGE_PREFIX, MANIFEST_PREFIX, STRETCH_PREFIX, TAIL_PREFIX } from '../format/object-keys.ts';
+import { HEAD_KEY, MANIFEST_PREFIX } from '../format/object-keys.ts';
 import { Archive } from '../reading/archive.ts';
 import { FramesReader } from '../reading/frames-reader.ts';
 import { ObjectSource } from '../reading/object-source.ts';
@@ -20,69 +20,69 @@ export interface PlantedFlip {
   readonly problem: string | undefined;
 }
 
+/** What was restored, and with what. */
+interface PlantedState {
+  readonly line: string;
+  readonly position: ExactPosition;
+  readonly identities: Identities | undefined;
+}
+
 /**
- * Keeps a copy of one of the objects that a restore fetches, and of what leads to it. The object is drawn by its key, so
- * that a seed draws the same one whatever comes first. The target itself is never changed.
+ * Flips a bit in a copy of one of the objects that a restore needs. Which one is drawn by its key, so that a seed draws the
+ * same one whatever comes first. A restore also reads objects only to choose among lines, and goes on where those are
+ * damaged: none of them is drawn. The target itself is never changed.
  */
 export class FlipPlant {
   readonly #seed: number;
   /** HEAD and manifests as they were read: later ones may name other objects. */
   readonly #leading = new Map<string, TargetObject>();
-  #kept: { readonly key: string; readonly rank: string; readonly object: TargetObject } | undefined;
 
   constructor(seed: number) {
     this.#seed = seed;
   }
 
-  /** A target that gives what `target` gives, and of which one object is kept. */
+  /** A target that gives what `target` gives, for the restore. */
   watch(target: Target): Target {
     return new WatchedTarget(target, (key, fetched) => {
-      if (fetched !== undefined) this.#take(key, fetched);
+      if (fetched !== undefined && (key === HEAD_KEY || key.startsWith(MANIFEST_PREFIX))) this.#leading.set(key, fetched);
       return fetched;
     });
   }
 
   /**
    * Reads the altered copy in the place of the object, as a restore to a position does.
-   * @returns undefined if no object was fetched
+   * @returns undefined if the restore needs no object
    */
-  async read(
-    target: Target,
-    state: { readonly line: string; readonly position: ExactPosition; readonly identities: Identities | undefined },
-  ): Promise<PlantedFlip | undefined> {
-    const kept = this.#kept;
-    if (kept === undefined) return undefined;
+  async read(target: Target, state: PlantedState): Promise<PlantedFlip | undefined> {
+    const restored = new WatchedTarget(target, (key, fetched) => this.#leading.get(key) ?? fetched);
+    const key = this.#draw(await neededKeys(restored, state));
+    const object = key === undefined ? undefined : await target.get(key);
+    if (key === undefined || object === undefined) return undefined;
     const fraction = fractionsOf(this.#seed);
-    const { key, object } = kept;
     const offset = Math.floor(fraction() * object.bytes.length);
     const bit = Math.floor(fraction() * 8);
     const bytes = Buffer.from(object.bytes);
     bytes[offset]! ^= 1 << bit;
-    const planted = new WatchedTarget(target, (each, fetched) =>
-      each === key ? { ...object, bytes } : (this.#leading.get(each) ?? fetched),
-    );
+    const planted = new WatchedTarget(restored, (each, fetched) => (each === key ? { ...object, bytes } : fetched));
     const problem = await problemIn(planted, key, state);
     return { object: key, offset, bit, found: problem !== undefined, problem };
   }
 
-  #take(key: string, object: TargetObject): void {
-    if (key === HEAD_KEY || key.startsWith(MANIFEST_PREFIX)) this.#leading.set(key, object);
-    const isTail = key.startsWith(TAIL_PREFIX);
-    if (!isTail && !key.startsWith(STRETCH_PREFIX) && !key.startsWith(IMAGE_PREFIX)) return;
-    // Of tails more is fetched than a restore needs, but never less than their first objects.
-    const rank = isTail ? `tail ${key}` : createHash('sha256').update(`${this.#seed} ${key}`).digest('hex');
-    if (this.#kept !== undefined && rank >= this.#kept.rank) return;
-    // Its reader gives the memory of what it got back.
-    this.#kept = { key, rank, object: { bytes: Buffer.from(object.bytes), tag: object.tag } };
+  #draw(keys: readonly string[]): string | undefined {
+    const rank = (key: string) => createHash('sha256').update(`${this.#seed} ${key}`).digest('hex');
+    return keys.toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1))[0];
   }
 }
 
+/** The objects of which a state is restored. */
+async function neededKeys(target: Target, { line, position, identities }: PlantedState): Promise<string[]> {
+  const archive = await Archive.open(target, { identities });
+  const { image, stretches } = await archive.plan(position, { line });
+  return [...(image?.parts ?? []), ...stretches].map(({ path }) => path);
+}
+
 /** What reading one object, and what leads to it, says of it. */
-async function problemIn(
-  target: Target,
-  key: string,
-  { line, position, identities }: Parameters<FlipPlant['read']>[1],
-): Promise<string | undefined> {
+async function problemIn(target: Target, key: string, { line, position, identities }: PlantedState): Promise<string | undefined> {
   const archive = await Archive.open(target, { identities });
   const seen = archive.problems.find(({ object }) => object === key);
   if (seen !== undefined) return seen.text;

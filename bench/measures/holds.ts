@@ -67,13 +67,17 @@ function servedPair(bench: Bench, shape: Shape): Promise<ServedPair> {
 interface Held {
   readonly of: HoldCase;
   readonly site: keyof Holds;
-  readonly stalls: HeldFor;
+  readonly stalls: Stalls;
 }
 
-type HeldFor = Pick<Stalls, 'worstMs' | 'worstBeyondGcMs' | 'mostRanMs'>;
+function tellStalls({ worstMs, worstBeyondGcMs, mostRanMs, ...beyond }: Stalls): string {
+  return `${worstMs.toFixed(1)} ms, ran ${mostRanMs.toFixed(1)} at most; without garbage collection ${worstBeyondGcMs.toFixed(1)} (${madeOf(beyond)})`;
+}
 
-function tellStalls({ worstMs, worstBeyondGcMs, mostRanMs }: HeldFor): string {
-  return `${worstMs.toFixed(1)} ms, without garbage collection ${worstBeyondGcMs.toFixed(1)}, ran ${mostRanMs.toFixed(1)}`;
+/** What the longest hold without garbage collection was made of: the rest is collection, and waiting for the disk. */
+function madeOf({ ranMs, waitedMs }: Pick<Stalls, 'ranMs' | 'waitedMs'>): string {
+  const ran = `ran ${ranMs.toFixed(1)}`;
+  return waitedMs === undefined ? ran : `${ran}, waited for a core ${waitedMs.toFixed(1)}`;
 }
 
 /** Runs the cases one after the other. */
@@ -91,7 +95,10 @@ async function heldBy(bench: Bench, pair: ServedPair, cases: readonly HoldCase[]
 
 function longest(measure: string, title: string, held: readonly Held[], figure: 'worstMs' | 'worstBeyondGcMs'): Figure {
   const sorted = held.toSorted((a, b) => b.stalls[figure] - a.stalls[figure]);
-  const tell = ({ of, site, stalls }: Held) => `${of.name}, ${site}: ${stalls[figure].toFixed(1)} (ran ${stalls.mostRanMs.toFixed(1)})`;
+  const tell = ({ of, site, stalls }: Held) => {
+    const parts = figure === 'worstMs' ? `ran ${stalls.mostRanMs.toFixed(1)} at most` : madeOf(stalls);
+    return `${of.name}, ${site}: ${stalls[figure].toFixed(1)} (${parts})`;
+  };
   const detail = sorted.slice(0, NAMED).map(tell).join('; ');
   return { measure, title, value: sorted[0]!.stalls[figure], unit: 'ms', floor: atMost(FLOOR_MS, AIM_MS), detail };
 }
@@ -99,7 +106,7 @@ function longest(measure: string, title: string, held: readonly Held[], figure: 
 function aLeaf(held: readonly Held[]): Figure {
   const cost = ({ of, stalls }: Held) => (stalls.worstBeyondGcMs * 1e3) / of.leaves!;
   const sorted = held.toSorted((a, b) => cost(b) - cost(a));
-  const detail = sorted.slice(0, NAMED).map(each => `${each.of.name}, ${each.site}: ${cost(each).toFixed(2)}`);
+  const detail = sorted.slice(0, NAMED).map(each => `${each.of.name}, ${each.site}: ${cost(each).toFixed(2)} (${madeOf(each.stalls)} ms)`);
   return {
     measure: 'holds-large',
     title: 'the longest hold by one large commit, for each leaf that it changes, without garbage collection',

@@ -1,3 +1,4 @@
+import * as fs from 'node:fs';
 import { PerformanceObserver } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -12,8 +13,10 @@ export interface Stalls {
   readonly worstMs: number;
   /** The same, without the garbage collection in it. */
   readonly worstBeyondGcMs: number;
-  /** CPU time of the process in it; the rest of it other processes ran, or this one waited for the disk. */
+  /** CPU time of the thread in it. */
   readonly ranMs: number;
+  /** How long the thread was ready in it, and other threads had the cores; undefined where the system does not tell. */
+  readonly waitedMs: number | undefined;
   /** The most CPU time of the process in one such stretch: other load does not lengthen it. */
   readonly mostRanMs: number;
 }
@@ -25,6 +28,7 @@ interface Span {
 
 interface Gap extends Span {
   readonly ranMs: number;
+  readonly waitedMs: number | undefined;
 }
 
 /** Looks for stretches in which the event loop had no turn. */
@@ -35,16 +39,21 @@ export class StallProbe {
   #timer: NodeJS.Timeout | undefined;
   #last = performance.now();
   #lastRanMs = 0;
+  #waiting: WaitingTime | undefined;
+  #lastWaitedMs = 0;
 
   start(): void {
     this.#observer.observe({ entryTypes: ['gc'] });
     this.#last = performance.now();
     this.#lastRanMs = ranMs();
+    this.#waiting = WaitingTime.open();
+    this.#lastWaitedMs = this.#waiting?.ms ?? 0;
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
   async stop(): Promise<Stalls> {
     clearInterval(this.#timer);
+    this.#waiting?.close();
     await sleep(SETTLE_MS);
     this.#collected(this.#observer.takeRecords());
     this.#observer.disconnect();
@@ -54,6 +63,7 @@ export class StallProbe {
       worstMs: Math.max(0, ...this.#gaps.map(lengthOf)),
       worstBeyondGcMs: worst === undefined ? 0 : beyond(worst),
       ranMs: worst?.ranMs ?? 0,
+      waitedMs: worst?.waitedMs,
       mostRanMs: Math.max(0, ...this.#gaps.map(({ ranMs: ran }) => ran)),
     };
   }
@@ -62,13 +72,42 @@ export class StallProbe {
     const to = performance.now();
     const from = this.#last + TICK_MS;
     const ran = ranMs();
-    if (to - from >= LEAST_GAP_MS) this.#gaps.push({ from, to, ranMs: ran - this.#lastRanMs });
+    const waited = this.#waiting?.ms;
+    if (to - from >= LEAST_GAP_MS) {
+      this.#gaps.push({ from, to, ranMs: ran - this.#lastRanMs, waitedMs: waited === undefined ? undefined : waited - this.#lastWaitedMs });
+    }
     this.#last = to;
     this.#lastRanMs = ran;
+    this.#lastWaitedMs = waited ?? 0;
   }
 
   #collected(entries: readonly { readonly startTime: number; readonly duration: number }[]): void {
     for (const { startTime, duration } of entries) this.#collections.push({ from: startTime, to: startTime + duration });
+  }
+}
+
+/** How long this thread was ready to run and had no core, all in all. Linux tells it. */
+class WaitingTime {
+  static readonly #FILE = '/proc/thread-self/schedstat';
+  readonly #descriptor: number;
+  readonly #text = Buffer.alloc(128);
+
+  private constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  static open(): WaitingTime | undefined {
+    return fs.existsSync(WaitingTime.#FILE) ? new WaitingTime(fs.openSync(WaitingTime.#FILE, 'r')) : undefined;
+  }
+
+  get ms(): number {
+    const length = fs.readSync(this.#descriptor, this.#text, 0, this.#text.length, 0);
+    // Nanoseconds on a core, nanoseconds waiting for one, and turns.
+    return Number(this.#text.toString('latin1', 0, length).split(' ')[1]) / 1e6;
+  }
+
+  close(): void {
+    fs.closeSync(this.#descriptor);
   }
 }
 

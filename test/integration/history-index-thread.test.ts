@@ -5,8 +5,9 @@ import { ORIGIN } from '@evertree/core';
 import { IndexThread, JournalIndex } from '@evertree/history';
 import { nodeDisk } from '@evertree/journal';
 import { openStore } from 'evertree';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ManualClock } from '../support/host.ts';
+import { collectReports } from '../support/reports.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -34,6 +35,22 @@ describe('a site builds its index in a thread of its own', () => {
     await index.caughtUp();
     expect(index.upTo).toBe(store.position.revision);
     expect((await Array.fromAsync(index.newestBelow(['a'], 700))).flat()).toHaveLength(10);
+  });
+
+  it('closes although its thread does not end', async () => {
+    const { reports, report } = collectReports();
+    const store = await openStore({ data: directory, log: report });
+    await store.put('/a', 1).durable;
+    await store.changeIndex!.caughtUp();
+    {
+      // As if it were in a call to a disk that does not return.
+      using _ = vi.spyOn(IndexThread.prototype, 'close').mockReturnValue(new Promise(() => undefined));
+      await store.close();
+    }
+    expect(reports.map(({ event }) => event)).toEqual(['index-thread-stuck']);
+    // The directory is free.
+    await using again = await openStore({ data: directory, log: report });
+    expect(again.get('/a')).toBe(1);
   });
 
   it('begins no thread where there is nothing to index', async () => {

@@ -9,15 +9,14 @@ import {
   type VerificationNote,
   openTarget,
 } from '@evertree/archive';
-import { EvertreeError, type ExactPosition, type Leases, type Store, isEvertreeError } from '@evertree/core';
-import { nodeClock, nodeRandom, workClock } from '../site/machine.ts';
+import { type ExactPosition, type Leases, type Store, isEvertreeError } from '@evertree/core';
+import { nodeClock, nodeRandom } from '../site/machine.ts';
+import { awaitThreadEnd, withinTime } from '../site/thread-end.ts';
 import { NewestReports } from './newest-reports.ts';
 import { type WrittenArchive, backupBy, followOptions, targetSettings, threadOptions } from './thread-options.ts';
 
 /** How long a site that closes waits until what was committed last is in the archive. */
 const LAST_OBJECT_MS = 5_000;
-/** And until its thread has ended. */
-const THREAD_END_MS = 2_000;
 
 /** What is shown of a site's archive. */
 export interface SiteArchiveStatus extends ArchiveStatus {
@@ -82,17 +81,8 @@ export class SiteArchive implements AsyncDisposable {
     try {
       await this.#finish();
     } finally {
-      await this.#endThread();
-    }
-  }
-
-  /** A call of the system that never returns, as on a mount whose server is away, keeps the thread from ending. */
-  async #endThread(): Promise<void> {
-    try {
-      await withinTime(THREAD_END_MS, this.#thread.close());
-    } catch (error) {
       const message = `the thread that archives to ${this.target} does not end, as a call to that disk does not return; the site closes without it`;
-      this.#store.report({ level: 'warn', event: 'archive-thread-stuck', message, details: { error } });
+      await awaitThreadEnd(this.#thread.close(), this.#store.report, { event: 'archive-thread-stuck', message });
     }
   }
 
@@ -134,13 +124,4 @@ function holdInstead(leases: Leases): (lease: ArchiveLease) => void {
 function heldFrom(leases: Leases): ExactPosition | undefined {
   const positions = [...leases.of('backup').values()].map(({ position }) => position);
   return positions.toSorted((a, b) => a.revision - b.revision)[0];
-}
-
-/** Waits for work, and keeps the process alive meanwhile. @throws EvertreeError UNREACHABLE after that time */
-async function withinTime(milliseconds: number, work: Promise<unknown>): Promise<void> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  using _ = workClock.after(milliseconds, () => reject(new EvertreeError('UNREACHABLE', `it takes more than ${milliseconds / 1_000} s`)));
-  // What fails later has been told of by then.
-  work.catch(() => undefined);
-  await Promise.race([work, late]);
 }

@@ -29,6 +29,7 @@ import type { CheckedOptions } from './options.ts';
 import { joinSettings } from './settings.ts';
 import { Site } from './site.ts';
 import { SnapshotSchedule } from './snapshot-schedule.ts';
+import { awaitThreadEnd } from './thread-end.ts';
 import { checkWires } from './wire.ts';
 
 /** The configurations of a site, and how they are read again. */
@@ -106,10 +107,18 @@ export class SiteStore extends Store {
     try {
       this.openedBy?.backups.close();
       await this.archive?.close();
-      await this.changeIndex?.close();
+      await this.#closeIndex();
     } finally {
       await super.close();
     }
+  }
+
+  /** The index may end anywhere: the next start makes what is missing. */
+  async #closeIndex(): Promise<void> {
+    if (this.changeIndex === undefined) return;
+    const message =
+      "the thread that builds the index does not end, as a call to the disk of the site's directory does not return; the site closes without it";
+    await awaitThreadEnd(this.changeIndex.close(), this.report, { event: 'index-thread-stuck', message });
   }
 
   /**

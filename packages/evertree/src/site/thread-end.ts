@@ -1,0 +1,28 @@
+import { EvertreeError, type Report, type Reporter } from '@evertree/core';
+import { workClock } from './machine.ts';
+
+/** How long a site that closes waits for the end of each of its threads. */
+const THREAD_END_MS = 2_000;
+
+/**
+ * Waits until a thread has ended, for 2 s at most: a call of the system that never returns, as on a mount whose server is
+ * away, keeps it from ending. The site closes without it then.
+ * @param closing resolves when it has ended
+ * @param stuck what is reported of one that does not end
+ */
+export async function awaitThreadEnd(closing: Promise<void>, report: Reporter, stuck: Pick<Report, 'event' | 'message'>): Promise<void> {
+  try {
+    await withinTime(THREAD_END_MS, closing);
+  } catch (error) {
+    report({ level: 'warn', ...stuck, details: { error } });
+  }
+}
+
+/** Waits for work, and keeps the process alive meanwhile. @throws EvertreeError UNREACHABLE after that time */
+export async function withinTime(milliseconds: number, work: Promise<unknown>): Promise<void> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  using _ = workClock.after(milliseconds, () => reject(new EvertreeError('UNREACHABLE', `it takes more than ${milliseconds / 1_000} s`)));
+  // What fails later has been told of by then.
+  work.catch(() => undefined);
+  await Promise.race([work, late]);
+}

@@ -1,11 +1,12 @@
 import type { Disk, ExactPosition, Frame, Reporter, StoredSnapshot } from '@evertree/core';
-import { EvertreeError, frameHash, NO_CHAIN, ORIGIN, samePosition } from '@evertree/core';
+import { EvertreeError, frameHash, isEvertreeError, NO_CHAIN, ORIGIN, samePosition } from '@evertree/core';
 import { DamageList, framesAfter, type IndexedSegment, listSegments, listSite, type RecordPlace } from '@evertree/history/files';
 import {
   inspectSnapshot,
   isMissing,
   isSnapshotName,
   listDirectory,
+  namedRevision,
   readSite,
   SITE_FILE,
   SNAPSHOT_DIRECTORY,
@@ -30,13 +31,6 @@ export interface DirectorySourceOptions {
   /** What the site tells now. */
   readonly told: () => ToldHistory;
   readonly makeSnapshot: () => Promise<boolean>;
-}
-
-/** A snapshot without its header, which names all marks: of many snapshots the headers would fill the thread's memory. */
-interface FoundSnapshot {
-  readonly path: string;
-  readonly generation: number;
-  readonly revision: number;
 }
 
 /** The history in a site's directory, as far as it is told to go. */
@@ -85,11 +79,11 @@ export class DirectorySource implements ArchiveSource {
   }
 
   async oldestSnapshot(): Promise<StoredSnapshot | undefined> {
-    return this.#read((await this.#snapshots(Infinity))[0]);
+    return this.#first(await this.#snapshots(Infinity));
   }
 
   async newestSnapshot({ revision }: ExactPosition): Promise<StoredSnapshot | undefined> {
-    return this.#read((await this.#snapshots(revision)).at(-1));
+    return this.#first((await this.#snapshots(revision)).toReversed());
   }
 
   makeSnapshot(): Promise<boolean> {
@@ -106,35 +100,41 @@ export class DirectorySource implements ArchiveSource {
     return this.#segments;
   }
 
-  /** The sound snapshots of the history up to a revision, oldest first. */
-  async #snapshots(upTo: number): Promise<readonly FoundSnapshot[]> {
+  /** The files of snapshots that by their names lie within the history, up to a revision, oldest first. */
+  async #snapshots(upTo: number): Promise<readonly string[]> {
     const { base, stable } = this.#options.told();
-    const found: FoundSnapshot[] = [];
-    for (const name of (await listDirectory(this.#options.disk as Disk, SNAPSHOT_DIRECTORY)).filter(isSnapshotName)) {
-      const file = await this.#inspect(`${SNAPSHOT_DIRECTORY}/${name}`);
-      if (file !== undefined) found.push({ path: file.path, generation: file.generation, revision: file.header.position.revision });
-    }
-    const generation = Math.max(0, ...found.map(each => each.generation), ...(await this.#list()).map(segment => segment.generation));
     const last = Math.min(upTo, stable.revision);
-    return found
-      .filter(each => each.generation === generation && each.revision >= base.revision && each.revision <= last)
-      .toSorted((a, b) => a.revision - b.revision);
+    const names = (await listDirectory(this.#options.disk as Disk, SNAPSHOT_DIRECTORY)).filter(isSnapshotName);
+    const isWithin = (name: string) => namedRevision(name) >= base.revision && namedRevision(name) <= last;
+    return names
+      .filter(isWithin)
+      .toSorted((a, b) => namedRevision(a) - namedRevision(b))
+      .map(name => `${SNAPSHOT_DIRECTORY}/${name}`);
   }
 
-  async #read(found: FoundSnapshot | undefined): Promise<StoredSnapshot | undefined> {
-    const file = found && (await this.#inspect(found.path));
-    return file && storedSnapshot(this.#options.disk as Disk, file);
-  }
-
-  /** @returns undefined for one that is not sound, or that retention has removed after it was listed */
-  async #inspect(path: string): Promise<SnapshotFile | undefined> {
-    try {
-      const file = await inspectSnapshot(this.#options.disk as Disk, path);
-      return 'header' in file ? file : undefined;
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
+  /** The first of these files that is sound, of the present history, and still there. */
+  async #first(paths: readonly string[]): Promise<StoredSnapshot | undefined> {
+    const disk = this.#options.disk as Disk;
+    for (const path of paths) {
+      try {
+        const file = await inspectSnapshot(disk, path);
+        if ('header' in file && (await this.#isOurs(file))) return await storedSnapshot(disk, file);
+      } catch (error) {
+        if (!isMissing(error) && !(isEvertreeError(error) && error.code === 'COMPACTED')) throw error;
+      }
     }
+    return undefined;
+  }
+
+  /**
+   * Files of an earlier generation may be left. A new one begins with a snapshot, and has a segment as soon as its history
+   * goes on: until then that snapshot's position is all of it.
+   */
+  async #isOurs({ generation, header }: SnapshotFile): Promise<boolean> {
+    const { base, stable } = this.#options.told();
+    const { position } = header;
+    for (const end of [base, stable]) if (position.revision === end.revision && !samePosition(position, end)) return false;
+    return generation >= Math.max(0, ...(await this.#list()).map(segment => segment.generation));
   }
 
   /** The frame that holds a position, if its segment begins before it. */

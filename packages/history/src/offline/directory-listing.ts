@@ -4,7 +4,7 @@ import {
   DETACHED_DIRECTORY,
   DIVERGENCE_DIRECTORY,
   fileName,
-  firstRevision,
+  namedRevision,
   type FoundSite,
   inspectSnapshot,
   isMissing,
@@ -68,7 +68,7 @@ export async function listSite(disk: Disk, list: DamageList): Promise<ListedDire
     else if (rewind === undefined || rewind.generation !== its || first <= rewind.position.revision) return true;
     return false;
   };
-  const segments = all.filter(({ path, header }) => isHere(path, header.generation, firstRevision(path)));
+  const segments = all.filter(({ path, header }) => isHere(path, header.generation, namedRevision(path)));
   const snapshots = sound.filter(file => isHere(file.path, file.generation, file.header.position.revision));
   const last = segments.at(-1);
   const newest = last === undefined ? undefined : cutBack(await endOfNewest(disk, last, list), rewind);
@@ -87,7 +87,7 @@ async function listSegments(disk: Disk, list: DamageList): Promise<ListedSegment
       return segment;
     });
     if (found === undefined) continue;
-    if (found.header.base.revision + 1 !== firstRevision(path)) list.damage(path, 0, 'its name does not fit its header');
+    if (found.header.base.revision + 1 !== namedRevision(path)) list.damage(path, 0, 'its name does not fit its header');
     segments.push(found);
   }
   return segments.toSorted((a, b) => a.header.base.revision - b.header.base.revision);

@@ -6,7 +6,7 @@ import type { FoundSegment } from '../segments/segment-scan.ts';
 import { inspectSegment } from '../segments/segment-scan.ts';
 import {
   fileName,
-  firstRevision,
+  namedRevision,
   isSegmentName,
   isSnapshotName,
   SEGMENT_DIRECTORY,
@@ -99,7 +99,7 @@ async function inspectSegments(disk: Disk, names: readonly string[], isCopy: boo
       continue;
     }
     const { header, last } = found.segment;
-    if (header.base.revision + 1 !== firstRevision(path)) throw damaged(path, 0, 'its name does not fit its header');
+    if (header.base.revision + 1 !== namedRevision(path)) throw damaged(path, 0, 'its name does not fit its header');
     const next = nextIn(header.generation);
     if (next !== undefined && isEmpty(next) && last.revision > next.segment.header.base.revision) {
       // Created in vain: a synchronous commit was written to the segment before it in the meantime.
@@ -168,7 +168,7 @@ async function list(disk: Disk, directory: string): Promise<string[]> {
 }
 
 function byRevision(a: string, b: string): number {
-  return firstRevision(a) - firstRevision(b);
+  return namedRevision(a) - namedRevision(b);
 }
 
 function isEmpty(found: FoundSegment): boolean {

@@ -6,7 +6,7 @@ import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from '../segments/segment-f
 import { FileWindow } from '../segments/record-reader.ts';
 import {
   fileName,
-  firstRevision,
+  namedRevision,
   isSegmentName,
   isSnapshotName,
   REWIND_FILE,
@@ -76,9 +76,9 @@ async function filesAfter(disk: Disk, { position, generation }: Rewind): Promise
   const segments: string[] = [];
   for (const name of (await disk.list(SEGMENT_DIRECTORY)).filter(isSegmentName)) {
     const path = `${SEGMENT_DIRECTORY}/${name}`;
-    if (firstRevision(path) > position.revision && (await generationOf(disk, path)) === generation) segments.push(path);
+    if (namedRevision(path) > position.revision && (await generationOf(disk, path)) === generation) segments.push(path);
   }
-  return [...paths, ...segments.toSorted((a, b) => firstRevision(b) - firstRevision(a))];
+  return [...paths, ...segments.toSorted((a, b) => namedRevision(b) - namedRevision(a))];
 }
 
 async function generationOf(disk: Disk, path: string): Promise<number | undefined> {

@@ -58,8 +58,8 @@ export function divergenceOf(file: string, kind: 'frames' | 'record'): string | 
   return /^\d+-[0-9a-f]{16}-\d+-\d+$/.test(name) ? name : undefined;
 }
 
-/** The revision of a segment's first change set, from its name. */
-export function firstRevision(path: string): number {
+/** The revision in a file's name: of a segment's first change set, or of a snapshot. */
+export function namedRevision(path: string): number {
   return Number(path.slice(-SEGMENT_SUFFIX.length - 16, -SEGMENT_SUFFIX.length));
 }
 

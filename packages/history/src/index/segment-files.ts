@@ -42,7 +42,7 @@ export class SegmentFiles {
 
   /** Closes all that nobody reads: their files may be others from now on. */
   async close(): Promise<void> {
-    for (const name of this.#open.keys()) await this.#forget(name);
+    while (this.#open.size > 0) await this.#forgetOldest();
   }
 
   async #use<T>(name: string, read: (file: DiskFile) => Promise<T>): Promise<T> {
@@ -59,12 +59,15 @@ export class SegmentFiles {
     } finally {
       segment.users--;
       if (segment.isClosed && segment.users === 0) await close(segment);
-      for (const oldest of [...this.#open.keys()].slice(0, Math.max(0, this.#open.size - OPEN_LIMIT))) await this.#forget(oldest);
+      while (this.#open.size > OPEN_LIMIT) await this.#forgetOldest();
     }
   }
 
-  async #forget(name: string): Promise<void> {
-    const segment = this.#open.get(name)!;
+  /** Takes it out before it waits: other questions do the same meanwhile. */
+  async #forgetOldest(): Promise<void> {
+    const [oldest] = this.#open;
+    if (oldest === undefined) return;
+    const [name, segment] = oldest;
     this.#open.delete(name);
     segment.isClosed = true;
     if (segment.users === 0) await close(segment);

@@ -59,7 +59,7 @@ function explain(dialect: Dialect, error: unknown, connection: KafkaConnection):
   if (own !== undefined) return asBrokerError(own);
   const clues = errors.map(each => dialect.clueOf(each));
   const broker = clues.map(clue => clue.broker).find(isText) ?? connection.brokers.join(', ');
-  const remedy = explainFirst(dialect, clues, connection) ?? { code: 'UNREACHABLE', lasting: false, text: wordsOf(clues[0]) };
+  const remedy = explainFirst(dialect, clues, connection) ?? repeatWords(clues);
   const topic = clues.map(clue => clue.topic).find(isText);
   const offset = clues.map(clue => clue.batchOffset).find(each => typeof each === 'bigint');
   const where = `${topic === undefined ? '' : `, topic ${topic}`}${offset === undefined ? '' : `, offset ${offset}`}`;
@@ -90,6 +90,12 @@ export function errorsIn(error: unknown): object[] {
 function explainFirst(dialect: Dialect, clues: readonly Clue[], connection: KafkaConnection): Remedy | undefined {
   const found = clues.map(clue => explainOne(dialect, clue, connection)).filter(remedy => remedy !== undefined);
   return found.find(remedy => remedy.lasting) ?? found[0];
+}
+
+/** What no remedy is known for. What Kafka said comes first: around it, a client may only say that an answer had an error. */
+function repeatWords(clues: readonly Clue[]): Remedy {
+  const said = clues.find(({ type }) => isText(type));
+  return passing(said === undefined ? wordsOf(clues[0]) : `${wordsOf(said)} (${String(said.type)})`);
 }
 
 function explainOne(dialect: Dialect, clue: Clue, connection: KafkaConnection): Remedy | undefined {

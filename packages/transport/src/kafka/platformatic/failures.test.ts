@@ -38,6 +38,15 @@ describe('a failure of @platformatic/kafka, in words', () => {
     expect(error.message).toContain(remedy);
   });
 
+  it('says what the broker said where no remedy is known', () => {
+    const answer = new MultipleErrors('Received response with error while executing API ListOffsets(v5)', [
+      new ProtocolError('UNKNOWN_LEADER_EPOCH', 'The leader epoch is newer than the epoch on the broker'),
+    ]);
+    expect(explain(answer, CONNECTION).message).toBe(
+      'the broker kafka.example:9093: The leader epoch is newer than the epoch on the broker (UNKNOWN_LEADER_EPOCH)',
+    );
+  });
+
   it('names the user whose credentials are refused, and not the password', () => {
     const refusal = new AuthenticationError('SASL authentication failed.', {
       cause: new ProtocolError('SASL_AUTHENTICATION_FAILED', 'Authentication failed: Invalid username or password'),

@@ -192,22 +192,20 @@ describe('a restore', () => {
     await store.close();
   });
 
-  test('as a secondary needs another name than its primary', async () => {
+  test('as a secondary with the name of its primary is refused before anything is written', async () => {
     const target = new MemoryTarget();
     const made = await oracleHistory(5, 20);
     await archiveHistory(target, made);
     const disk = new FaultDisk();
-    await expect(restore(target, disk, { role: 'secondary' })).rejects.toMatchObject({
-      code: 'CONFIGURATION_INVALID',
-      message: expect.stringContaining('north is the name of its primary') as string,
-    });
-    const calls = target.calls.length;
+    const message = "a secondary can't be named north: that is the name of its primary";
+    const refusal = { code: 'CONFIGURATION_INVALID', message: expect.stringContaining(message) as string };
+    await expect(planned(target, disk, { role: 'secondary' })).rejects.toMatchObject(refusal);
+    await expect(restore(target, disk, { role: 'secondary' })).rejects.toMatchObject(refusal);
+    expect(filesOf(disk, '')).toEqual([]);
     expect(await restore(target, disk, { role: 'secondary', site: 'south' })).toMatchObject({
       site: 'south',
       base: made.states.at(-1)!.position,
     });
-    // What was fetched is there.
-    expect(target.calls.slice(calls).filter(call => /^get (stretch|image)/.test(call))).toEqual([]);
   });
 
   test('of objects so long that their memory could be given back early writes a journal without damage', async () => {

@@ -257,6 +257,17 @@ export class Archive {
   }
 
   /**
+   * The name of the site that was the primary at the state of a plan; undefined at the origin.
+   * @throws EvertreeError DAMAGED, IDENTITY_NEEDED
+   */
+  async primaryAt(plan: RestorePlan): Promise<string | undefined> {
+    const { image, stretches, position } = plan;
+    const { epochs } = await this.#tablesAt(this.#lineOf(plan), { images: image === undefined ? [] : [image], stretches, to: position });
+    // The last stretch may go on behind the state.
+    return epochs.findLast(({ base }) => base.revision < position.revision)?.site;
+  }
+
+  /**
    * The marks at the end of a line, in the order in which they were set.
    * @throws EvertreeError DAMAGED, IDENTITY_NEEDED
    */
@@ -267,10 +278,14 @@ export class Archive {
 
   async #tables(line: LineHistory): Promise<Pick<HistoryHead, 'epochs' | 'marks'>> {
     const newest = line.states.at(-1);
+    return newest === undefined ? { epochs: [], marks: [] } : this.#tablesAt(line, newest);
+  }
+
+  async #tablesAt(line: LineHistory, states: Parameters<typeof tablesAt>[0]): Promise<Pick<HistoryHead, 'epochs' | 'marks'>> {
     const { stream } = this;
-    if (newest === undefined || stream === undefined) return { epochs: [], marks: [] };
+    if (stream === undefined) return { epochs: [], marks: [] };
     const frames = new FramesReader(this.#source, stream, line.id);
-    return this.#guarded(line, undefined, () => tablesAt(newest, frames, new ImageReader(this.#source, stream, line.id)));
+    return this.#guarded(line, undefined, () => tablesAt(states, frames, new ImageReader(this.#source, stream, line.id)));
   }
 
   async #guarded<T>(line: LineHistory, revision: number | undefined, read: () => Promise<T>): Promise<T> {

@@ -8,7 +8,7 @@ import { isOneEpoch, type FramesEntry, type Restorable } from './line-history.ts
  * mark frames, and those in which an epoch begins or ends.
  */
 export async function tablesAt(
-  { images, stretches, to }: Restorable,
+  { images, stretches, to }: Pick<Restorable, 'images' | 'stretches' | 'to'>,
   frames: FramesReader,
   reader: ImageReader,
 ): Promise<Pick<HistoryHead, 'epochs' | 'marks' | 'last'>> {

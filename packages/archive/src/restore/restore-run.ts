@@ -1,7 +1,6 @@
 import {
   type Disk,
   emptyDigest,
-  type Epoch,
   EvertreeError,
   type ExactPosition,
   formatPosition,
@@ -144,7 +143,6 @@ class RestoreRun {
         ? base
         : await this.#beginEpoch(tree, header ?? { stream, position: ORIGIN, digest: emptyDigest(), chain: NO_CHAIN });
     const { site, role } = identity;
-    this.#assertName(tree.head.epochs);
     await writeSite(disk, {
       site,
       role,
@@ -180,15 +178,6 @@ class RestoreRun {
     if (expected === undefined || found === expected) return;
     const message = `the rebuilt tree has the digest ${found} at ${formatPosition(last)}, where the archive says ${expected}`;
     throw new EvertreeError('DIGEST_MISMATCH', message, { expected, found, position: last });
-  }
-
-  /** @throws EvertreeError CONFIGURATION_INVALID for a secondary that has the name of its primary */
-  #assertName(epochs: readonly Epoch[]): void {
-    const { role, site } = this.#task.identity;
-    const primary = epochs.at(-1)?.site;
-    if (role !== 'secondary' || site !== primary) return;
-    const message = `a secondary can't be named ${site}: ${primary} is the name of its primary, and each would take the other's place; name it with --site. What was fetched is kept`;
-    throw new EvertreeError('CONFIGURATION_INVALID', message, { site });
   }
 
   /** A site opens from the newest snapshot and the frames after it. */

@@ -69,7 +69,8 @@ export interface Restored extends RestoredSite {
  * call goes on with what is there. Where it is refused, the directory stays as it was.
  * @throws EvertreeError WRONG_ROLE if the directory holds something; UNFINISHED if other work, or another restore, did not
  *   end there; DIRECTORY_IN_USE; NOT_FOUND, COMPACTED, POSITION_MISMATCH, HISTORY_MISMATCH if there is no such state;
- *   DAMAGED with `object` and `nearest`; IDENTITY_NEEDED; CONFIGURATION_INVALID without a name for the site; STORAGE_FULL
+ *   DAMAGED with `object` and `nearest`; IDENTITY_NEEDED; CONFIGURATION_INVALID without a name for the site, or for a
+ *   secondary that has the name of its primary; STORAGE_FULL
  */
 export function restoreSite(options: RestoreOptions & { readonly dryRun: true }): Promise<RestoreForecast>;
 export function restoreSite(options: RestoreOptions & { readonly dryRun?: false }): Promise<Restored>;
@@ -90,6 +91,7 @@ export async function restoreSite(options: RestoreOptions): Promise<RestoreForec
     { ...options, site: await siteOf(archive, plan, options) },
     { archivedEpoch, resumes: found !== undefined },
   );
+  await assertName(archive, plan, forecast, options);
   await options.planned?.(forecast);
   if (options.dryRun === true) return forecast;
   const site = assertComplete(archive, forecast, options);
@@ -220,6 +222,23 @@ function stateOf(plan: RestorePlan, options: RestoreOptions, found: RestoreState
   if (found !== undefined && found.image?.revision === image?.revision && found.image?.epochId === image?.epochId) return found;
   const { archive, line, position } = plan;
   return { archive, line, asked: askedOf(options), role: options.role ?? 'primary', position, image, parts: 0 };
+}
+
+/**
+ * Before anything is fetched. Where the names can't be read only a dry run goes on.
+ * @throws EvertreeError CONFIGURATION_INVALID for a secondary that has the name of its primary; DAMAGED
+ */
+async function assertName(
+  archive: Archive,
+  plan: RestorePlan,
+  { role, site }: RestoreForecast,
+  { identities }: RestoreOptions,
+): Promise<void> {
+  if (role !== 'secondary' || site === undefined || (archive.isEncrypted && identities === undefined)) return;
+  const primary = await guarded(plan, () => archive.primaryAt(plan));
+  if (site !== primary) return;
+  const message = `a secondary can't be named ${site}: that is the name of its primary, and each would take the other's place; give it another name with --site`;
+  throw new EvertreeError('CONFIGURATION_INVALID', message, { site });
 }
 
 /** @returns the site's name @throws EvertreeError IDENTITY_NEEDED, CONFIGURATION_INVALID */

@@ -343,6 +343,21 @@ describe('verify finds and names', () => {
     });
   });
 
+  test('an object of a tail in the place of the next one that was verified before, on every level that reads, again and again', async () => {
+    for (const level of [1, 2, 3] as const) {
+      const { target } = await built(7);
+      expect(await verify(target, { level })).toMatchObject({ passed: true });
+      const tail = target.keys.filter(key => key.startsWith('tail/'));
+      const [before, object] = [tail.at(-3)!, tail.at(-2)!];
+      const { bytes } = (await target.get(before))!;
+      target.overwrite(object, () => Buffer.from(bytes));
+      for (const all of [true, false]) {
+        const { passed, findings } = await verify(target, { level, ...(all && { rotation: 'all' }) });
+        expect([passed, findings.map(finding => finding.object)]).toEqual([false, [object]]);
+      }
+    }
+  });
+
   test('HEAD is gone from a copied archive: what is proven is the manifest that a restore takes', async () => {
     const { target } = await built(5);
     const { manifest } = await readHeadState(target);

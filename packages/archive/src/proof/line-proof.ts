@@ -109,9 +109,12 @@ export class LineProof {
   remember(): void {
     const { memory, list } = this.#options;
     for (const { path } of this.needed) if (list.has(path)) memory.forget(path);
-    for (const [path, { followed }] of this.#tails) {
-      if (followed === undefined) memory.tails.delete(path);
+    for (const [path, { followed, isExchanged }] of this.#tails) {
+      if (followed === undefined || isExchanged) memory.tails.delete(path);
       else memory.tails.set(path, followed);
+      // The next verification follows all of it: the other object is found by what comes before it then.
+      if (isExchanged)
+        for (const object of this.needed) if (object.kind === 'tail' && object.tail.path === path) memory.forget(object.path);
     }
   }
 
@@ -123,7 +126,7 @@ export class LineProof {
   #arrived(object: FramesObject, checked: CheckedObject): boolean {
     if (object.kind === 'stretch') return true;
     if (checked.head.kind === 'frames') this.#tailEnds.set(object.path, checked.head.header.last);
-    return this.#tails.get(object.tail.path)!.take(object, checked);
+    return this.#tails.get(object.tail.path)!.take(object, checked, this.#options.memory.objects.get(object.path)?.sum);
   }
 
   /** The objects of a tail that count, and where they end. The last one is read, unless it was verified before. */

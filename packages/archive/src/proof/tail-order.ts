@@ -18,6 +18,8 @@ interface TailPlace {
 export class TailOrder {
   /** How far the tail was followed; undefined before its first object. */
   followed: VerifiedTail | undefined;
+  /** Whether one of its objects is another one than when it was verified: what was followed is of no use then. */
+  isExchanged = false;
   readonly #line: string;
   readonly #path: string;
   readonly #list: FindingList;
@@ -33,12 +35,24 @@ export class TailOrder {
     this.#place = isUsable ? verified : { number: from - 1, last: base, chain: previous, sum: from === 1 ? null : undefined };
   }
 
-  /** Takes the objects in their order. @returns whether it follows those before it */
-  take({ path, number }: TailObject, { head }: CheckedObject): boolean {
+  /**
+   * Takes the objects in their order.
+   * @param known the first digits of its sum when it was verified before
+   * @returns whether it follows those before it
+   */
+  take({ path, number }: TailObject, { head }: CheckedObject, known: string | undefined): boolean {
     if (head.kind !== 'frames') return false;
     const { number: before, last, chain, sum } = this.#place;
-    // It was followed before, or something before it is not sound.
-    if (number !== before + 1) return number <= before;
+    // Something before it is not sound.
+    if (number > before + 1) return false;
+    if (number <= before) {
+      // What comes before it may not be read again, so only its sum tells whether it still follows that.
+      if (known === undefined || head.sha256.startsWith(known)) return true;
+      const text = `it is another object than when it was verified before: its sum is ${head.sha256}, which began with ${known}`;
+      this.#list.add({ level: 1, object: path, line: this.#line, revision: head.header.base.revision, problem: text });
+      this.isExchanged = true;
+      return false;
+    }
     const { base, previous, after } = head.header;
     let problem: string | undefined;
     if (!samePosition(base, last) || previous !== chain)

@@ -258,6 +258,31 @@ describe('a restore', () => {
     expect(await planned(target, new FaultDisk(), { role: 'secondary' })).toMatchObject({ site: 'south' });
   });
 
+  test('that the line which is taken lacks names the line that has it', async () => {
+    const made = await oracleHistory(5, 40);
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    await archiveLine(maker, 'north', made.frames.slice(0, -1), []);
+    // The other site was begun anew with a copy of the tree.
+    const image = made.snapshots.at(-1)!;
+    const { revision } = image.header.position;
+    const line = maker.line('south');
+    await line.image(image);
+    await line.stretch(made.frames.filter(({ header }) => header.base.revision >= revision));
+    await maker.publish();
+    const [north] = maker.lines as [(typeof maker.lines)[0]];
+    const before = made.states.findLast(({ position }) => position.revision < revision)!;
+    for (const to of [before.position, { time: made.states[0]!.time }]) {
+      await expect(restore(target, new FaultDisk(), { to })).rejects.toMatchObject({
+        code: 'COMPACTED',
+        message: expect.stringContaining(`; it is in the line ${north.id} of north (--line ${north.id})`) as string,
+      });
+    }
+    await expect(restore(target, new FaultDisk(), { to: before.position, line: north.id })).resolves.toMatchObject({
+      digest: before.digest,
+    });
+  });
+
   test('refused for damage names the line that has the same state', async () => {
     const made = await oracleHistory(5, 40);
     const target = new MemoryTarget();

@@ -19,6 +19,7 @@ import { tablesAt } from './line-tables.ts';
 import { chooseManifest, type ChosenManifest } from './manifest-choice.ts';
 import { type ArchivedMoment, MomentFinder } from './moments.ts';
 import { ObjectSource } from './object-source.ts';
+import { namingOthers } from './other-lines.ts';
 import { prefetch } from './prefetch.ts';
 import { choiceInWords, nameOf, planOf, type RestorePlan } from './restore-plan.ts';
 import { guardedChunks, withNearest } from './nearest-error.ts';
@@ -136,19 +137,28 @@ export class Archive {
 
   /**
    * How a state would come back. Positions inside an object, times and marks take reading, and an identity if the
-   * archive is encrypted.
+   * archive is encrypted. If no line is named, an error names those that have the state.
    * @param when by default the newest state
    * @throws EvertreeError NOT_FOUND, COMPACTED, POSITION_MISMATCH, HISTORY_MISMATCH, DAMAGED, IDENTITY_NEEDED
    */
   async plan(when?: WhenLike, options: PlanOptions = {}): Promise<RestorePlan> {
     const { line, chosen } = await this.#line(options.line);
-    const usable = options.without === undefined ? line : withoutObjects(line, options.without);
     const { stream } = this;
     if (stream === undefined) throw this.#nothing();
     this.#planning = new FramesReader(this.#source, stream, line.id);
-    const finder = new MomentFinder(usable.states, this.#planning, new ImageReader(this.#source, stream, line.id));
-    const moment = await this.#guarded(line, undefined, () => find(finder, when, options.now));
-    return planOf({ archive: this.id, stream }, line, chosen, moment);
+    try {
+      return planOf({ archive: this.id, stream }, line, chosen, await this.#moment(line, when, options, this.#planning));
+    } catch (error) {
+      if (options.line !== undefined) throw error;
+      const others = this.lines.filter(each => each !== line);
+      throw await namingOthers(error, others, each => this.#moment(each, when, options, new FramesReader(this.#source, stream, each.id)));
+    }
+  }
+
+  #moment(line: LineHistory, when: WhenLike | undefined, options: PlanOptions, frames: FramesReader): Promise<ArchivedMoment> {
+    const { states } = options.without === undefined ? line : withoutObjects(line, options.without);
+    const finder = new MomentFinder(states, frames, new ImageReader(this.#source, this.stream!, line.id));
+    return this.#guarded(line, undefined, () => find(finder, when, options.now));
   }
 
   /**

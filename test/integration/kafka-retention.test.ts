@@ -117,6 +117,17 @@ describeKafka('what a Kafka topic keeps', () => {
       await secondary.equals(primary);
     });
 
+    it('starts from a snapshot in a topic that takes smaller batches than that of the frames', async () => {
+      await stage.topic.create(1, { 'cleanup.policy': 'delete', 'max.message.bytes': '65536' }, stage.topic.snapshots);
+      const primary = await filledPrimary();
+      await primary.commit(3, index => `/large/${index}`, 'x'.repeat(100 * 1024));
+      await retain(primary);
+      const secondary = await stage.secondary();
+      await secondary.equals(primary);
+      expect(secondary.consumer.state.resyncs).toEqual({ count: 1, lastReason: expect.stringMatching(/^new secondary: /) });
+      for (const { value } of await stage.topic.records(stage.topic.snapshots)) expect(value!.length).toBeLessThan(65_536);
+    });
+
     it('starts from a snapshot that is made for it if retention has left nothing', async () => {
       // No snapshot is made for it before a secondary wants one.
       const primary = await filledPrimary({ limits: { watermarksMs: 60_000 } });

@@ -53,10 +53,10 @@ export class Topic implements AsyncDisposable {
     return topic;
   }
 
-  /** Makes the topic itself; the other two are left to the primary. */
-  async create(partitions = 1, config: { readonly [name: string]: string } = {}): Promise<void> {
+  /** Makes the topic itself, or another one of the three. Those that are missing are left to the primary. */
+  async create(partitions = 1, config: { readonly [name: string]: string } = {}, topic = this.name): Promise<void> {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
-    await this.#admin.createTopics({ topics: [{ topic: this.name, numPartitions: partitions, configEntries }], waitForLeaders: true });
+    await this.#admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }], waitForLeaders: true });
   }
 
   async remove(...topics: readonly string[]): Promise<void> {

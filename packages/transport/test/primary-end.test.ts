@@ -207,7 +207,7 @@ class Script {
     this.#control = Number(controlLow);
     this.#controlHigh = Number(controlHigh);
     const facts = {
-      messageBytes: 1_048_588,
+      messageBytes: { frames: 1_048_588, beside: 1_048_588 },
       retentionMs: undefined,
       retentionBytes: retention === undefined ? undefined : Number(retention),
     };

@@ -12,6 +12,7 @@ import { RecordQueue } from './record-queue.ts';
 import type { PublisherSettings } from './settings.ts';
 import { SnapshotRecords } from './snapshot-records.ts';
 import type { BegunSnapshot } from './snapshot-records.ts';
+import type { MessageBytes } from './topic-setup.ts';
 
 /** Sites whose answer about who leads is waited for. */
 const MOST_UNANSWERED = 256;
@@ -57,7 +58,8 @@ export class TopicOutbox {
   readonly #settings: PublisherSettings;
   readonly #sign: string;
   readonly #key: Buffer;
-  readonly #partBytes: number;
+  /** Of a frame, and of a piece of a snapshot. */
+  readonly #partBytes: MessageBytes;
   readonly #frames: RecordQueue<FrameTag>;
   readonly #beside: RecordQueue<BesideTag>;
   /** The offset that the topic's next record gets, unless another writer comes in between. */
@@ -79,20 +81,21 @@ export class TopicOutbox {
   #isWritable = true;
 
   /**
-   * @param messageBytes the largest batch that the topic takes.
+   * @param messageBytes the largest batch that each lane's topics take.
    * @param sign tells this link's records from others'.
    * @param next the topic's end
    */
-  constructor(settings: PublisherSettings, messageBytes: number, sign: string, next: bigint) {
+  constructor(settings: PublisherSettings, messageBytes: MessageBytes, sign: string, next: bigint) {
     const { key, lingerMs, sendMs, requestBytes } = settings;
-    const mostBytes = Math.min(requestBytes, messageBytes) - RECORD_OVERHEAD_BYTES;
+    const most = Math.min(requestBytes, messageBytes.frames) - RECORD_OVERHEAD_BYTES;
+    const mostBeside = Math.min(requestBytes, messageBytes.beside) - RECORD_OVERHEAD_BYTES;
     this.#settings = settings;
     this.#sign = sign;
     this.#next = next;
     this.#key = Buffer.from(key);
-    this.#partBytes = Math.min(PART_BYTES, mostBytes);
-    this.#frames = new RecordQueue({ batchBytes: Math.min(settings.batchBytes, mostBytes), lingerMs, sendMs });
-    this.#beside = new RecordQueue({ batchBytes: mostBytes, lingerMs: 0, sendMs });
+    this.#partBytes = { frames: Math.min(PART_BYTES, most), beside: Math.min(PART_BYTES, mostBeside) };
+    this.#frames = new RecordQueue({ batchBytes: Math.min(settings.batchBytes, most), lingerMs, sendMs });
+    this.#beside = new RecordQueue({ batchBytes: mostBeside, lingerMs: 0, sendMs });
   }
 
   get next(): bigint {
@@ -141,7 +144,7 @@ export class TopicOutbox {
     if (reign !== this.#headed.reign) this.#headed = { reign, headers: { ...PROTOCOL_HEADER, ...reignHeader(reign) } };
     const common = { ...this.#headed.headers, position: formatPosition(header.last) };
     let rest = value.length;
-    for (const { value: piece, part } of splitValue(value, this.#partBytes)) {
+    for (const { value: piece, part } of splitValue(value, this.#partBytes.frames)) {
       const headers = part === undefined ? common : { ...common, [PART_HEADER]: part };
       const follows = rest === value.length ? header.base.revision : undefined;
       rest -= piece.length;
@@ -183,7 +186,7 @@ export class TopicOutbox {
 
   /** A snapshot that is under way is given up, and never announced. */
   beginSnapshot(begun: BegunSnapshot, now: number): void {
-    this.#snapshot = new SnapshotRecords(begun, this.#partBytes, this.follow(begun.header.position.revision));
+    this.#snapshot = new SnapshotRecords(begun, this.#partBytes.beside, this.follow(begun.header.position.revision));
     this.#addPieces(this.#snapshot.begin(), false, now);
   }
 

@@ -6,17 +6,23 @@ import type { TopicNames } from '../topics.ts';
 import type { ReportOnce } from './report-once.ts';
 import type { PublisherSettings } from './settings.ts';
 
-/** What the topic's own settings say. */
+/** The largest batch that a lane may send, by `max.message.bytes` of its topics. */
+export interface MessageBytes {
+  readonly frames: number;
+  /** The snapshot topic and the control topic. */
+  readonly beside: number;
+}
+
+/** What the topics' own settings say. */
 export interface TopicFacts {
-  /** `max.message.bytes`: the largest batch. */
-  readonly messageBytes: number;
-  /** `retention.ms` and `retention.bytes`; undefined: no limit, or not known. */
+  readonly messageBytes: MessageBytes;
+  /** `retention.ms` and `retention.bytes` of the frames; undefined: no limit, or not known. */
   readonly retentionMs: number | undefined;
   readonly retentionBytes: number | undefined;
 }
 
-/** Kafka's own defaults, where this user may not ask. */
-const UNKNOWN: TopicFacts = { messageBytes: 1_048_588, retentionMs: undefined, retentionBytes: undefined };
+/** Kafka's own default, where this user may not ask. */
+const USUAL_MESSAGE_BYTES = 1_048_588;
 type Config = ReadonlyMap<string, string>;
 /** By what the topics hold; undefined where they are not known. */
 type Configs = { readonly [Use in keyof TopicNames]: Config | undefined };
@@ -51,7 +57,7 @@ export async function prepareTopics(
   if (partitions !== undefined && partitions.length > 1) await lookAtOtherPartitions(broker, settings, once);
   const configs = await describe(broker, topics, once);
   checkRetention(settings, configs, once);
-  return { facts: factsOf(topics.frames, configs.frames), created: missing.length > 0 };
+  return { facts: factsOf(topics, configs), created: missing.length > 0 };
 }
 
 /** No site reads the other partitions: records there were written to the wrong one. */
@@ -110,15 +116,19 @@ function alter(topic: string, settings: Readonly<Record<string, string>>): strin
   return `kafka-configs.sh --bootstrap-server … --alter --entity-type topics --entity-name ${topic} --add-config ${config}`;
 }
 
-function factsOf(topic: string, config: Config | undefined): TopicFacts {
-  if (config === undefined) return UNKNOWN;
-  const messageBytes = Number(config.get('max.message.bytes') ?? UNKNOWN.messageBytes);
-  if (messageBytes < LEAST_MESSAGE_BYTES) {
-    throw invalid(
-      `the topic ${topic} takes batches of ${messageBytes} bytes at most ("max.message.bytes"); it has to take ${LEAST_MESSAGE_BYTES}`,
-    );
-  }
-  return { messageBytes, retentionMs: limitOf(config, 'retention.ms'), retentionBytes: limitOf(config, 'retention.bytes') };
+function factsOf(topics: TopicNames, configs: Configs): TopicFacts {
+  const [frames, snapshots, control] = TOPIC_USES.map(use => messageBytesOf(topics[use], configs[use])) as [number, number, number];
+  return {
+    messageBytes: { frames, beside: Math.min(snapshots, control) },
+    retentionMs: configs.frames && limitOf(configs.frames, 'retention.ms'),
+    retentionBytes: configs.frames && limitOf(configs.frames, 'retention.bytes'),
+  };
+}
+
+function messageBytesOf(topic: string, config: Config | undefined): number {
+  const bytes = Number(config?.get('max.message.bytes') ?? USUAL_MESSAGE_BYTES);
+  if (bytes >= LEAST_MESSAGE_BYTES) return bytes;
+  throw invalid(`the topic ${topic} takes batches of ${bytes} bytes at most ("max.message.bytes"); it has to take ${LEAST_MESSAGE_BYTES}`);
 }
 
 function invalid(message: string): EvertreeError {

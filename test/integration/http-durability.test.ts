@@ -1,5 +1,8 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import type { Clock } from '@evertree/core';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { HttpOptions } from '../../packages/evertree/src/http/server.ts';
 import { HttpSite, until } from '../support/http-site.ts';
 import { ManualClock, systemClock } from '../support/host.ts';
 import { VirtualJournal } from '../support/virtual-journal.ts';
@@ -10,10 +13,10 @@ let site: HttpSite;
 let journal: VirtualJournal;
 let disk: ManualClock;
 
-async function start(clock: Clock = systemClock): Promise<void> {
+async function start(clock: Clock = systemClock, limits: HttpOptions['limits'] = {}): Promise<void> {
   disk = new ManualClock();
   journal = new VirtualJournal('here', new VirtualStorage(), disk);
-  site = await HttpSite.start({ journal, clock });
+  site = await HttpSite.start({ journal, clock, limits });
 }
 
 /** Lets the disk finish whatever is handed to it, until `done`. */
@@ -189,4 +192,22 @@ describe('a site that stops', () => {
     expect(await answer).toMatchObject({ status: 503, json: { code: 'CLOSED' } });
     expect(await site.send('GET', '/healthz')).toMatchObject({ status: 503 });
   });
+});
+
+test('a client that goes away before its answer leaves no timer, which would keep a site that stops from ending', async () => {
+  const stallMs = 98_765;
+  await start(systemClock, { stallMs });
+  const spy = vi.spyOn(globalThis, 'setTimeout');
+  onTestFinished(() => spy.mockRestore());
+  const timers = () => spy.mock.calls.filter(([, delay]) => delay === stallMs).length;
+  const socket = connect({ port: Number(site.url.port), host: site.url.hostname });
+  socket.write('PUT /data/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1');
+  await until(() => site.store.has('/a'));
+  socket.destroy();
+  await once(socket, 'close');
+  // The server has seen that when it answers what came later.
+  expect(await isAnswered(site.send('GET', '/healthz'))).toBe(true);
+  const before = timers();
+  await letDiskWork(site.put('/data/b', 2));
+  expect(timers() - before, 'of the answer that was read').toBe(1);
 });

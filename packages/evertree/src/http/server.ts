@@ -222,6 +222,8 @@ class Http {
   #watchAnswer(request: IncomingMessage, response: ServerResponse, route: Route | undefined, began: number): void {
     let stalled: NodeJS.Timeout | undefined;
     response.once('prefinish', () => {
+      // An answer to a client that has gone ends, too, and nothing would clear the timer.
+      if (response.closed) return;
       stalled = setTimeout(() => response.destroy(), this.#limits.stallMs);
     });
     response.once('close', () => {

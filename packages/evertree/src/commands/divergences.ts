@@ -95,7 +95,7 @@ function addReplay(divergences: Command): void {
   withWait(divergences.command('replay <n>'))
     .summary('apply its commits again, at the primary')
     .description(
-      'Applies commits of a divergence at the primary, as new commits with their authors. One whose paths no longer hold what it saw is a conflict: it is shown, and left out unless --force is given. One that was applied before is not applied again. Exit status 3: a commit was left out.',
+      'Applies commits of a divergence at the primary, as new commits with their authors. One whose paths no longer hold what it saw is a conflict: it is shown, and left out unless --force is given. One that was applied before, or is in the history itself by now, is not applied again. Exit status 3: a commit was left out.',
     )
     .addOption(
       new Option('--commit <position...>', 'only these, such as 1-1206 (default: all)').argParser(

@@ -105,6 +105,18 @@ describe('a replay', () => {
     expect(store.get('/a')).toBe(2);
   });
 
+  test('takes a commit that is in the history itself for applied, and what followed it for no conflict', async () => {
+    const { epochId } = base;
+    store.put('/a', 1);
+    store.put('/a', 7);
+    store.put('/e', 1);
+    const own = diverged([put('/a', 1)]).map(commit => ({ ...commit, position: { ...commit.position, epochId } }));
+    expect(await replay(own, { force: true })).toEqual([
+      { position: { epoch: 1, revision: 3 }, outcome: 'replayed', conflicts: [], as: { epoch: 1, revision: 3 } },
+    ]);
+    expect([store.get('/a'), store.position.revision]).toEqual([7, 5]);
+  });
+
   test.each([
     ['of another epoch', { epochId: '00000000000000ff' }],
     ['of another epoch with its id', { epoch: 7 }],

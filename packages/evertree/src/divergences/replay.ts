@@ -51,7 +51,8 @@ export interface ReplayRequest {
 /**
  * - `applied`: it is a new commit, or would be one.
  * - `equal`: the tree holds already what it wrote.
- * - `replayed`: it was applied before, as a commit that is in this history.
+ * - `replayed`: it was applied before, as a commit that is in this history; or it is in this history itself, since another
+ *   site that had it became the primary.
  * - `conflict`: left out, because a path does not hold what it saw.
  * - `refused`: left out, because the store does not take it; `error` says why.
  */
@@ -138,6 +139,10 @@ export class Replay {
     let left = STEP_OPERATIONS;
     for (const { position, operations } of this.#request.commits) {
       this.#addCommit(position);
+      // It is known without the frames, which this site may no longer have.
+      if (covers(this.#store.lineage, position)) {
+        this.#replayed.set(formatExactPosition(position), { epoch: position.epoch, revision: position.revision });
+      }
       for (const { path } of operations) {
         this.#conflicts.add(path);
         if (--left > 0) continue;
@@ -192,13 +197,14 @@ export class Replay {
   *#markFrame(frame: Frame, base: ExactPosition): Generator<void> {
     for (const changeSet of readChangeSets(frame, ALL_PATHS, { values: false })) {
       if (changeSet === undefined) yield;
-      else if (changeSet.revision > base.revision) yield* this.#mark(frame.header.epoch, changeSet);
+      else if (changeSet.revision > base.revision) yield* this.#mark(frame.header, changeSet);
     }
   }
 
-  *#mark(epoch: number, { revision, message, operations }: ChangeSet): Generator<void> {
+  *#mark({ epoch, epochId }: Frame['header'], { revision, message, operations }: ChangeSet): Generator<void> {
     const position = { epoch, revision };
-    const original = originalOf(message);
+    const exact = { epoch, epochId, revision };
+    const original = this.#hasCommit(exact) ? exact : originalOf(message);
     const isReplayed = original !== undefined && this.#hasCommit(original);
     if (isReplayed) this.#replayed.set(formatExactPosition(original), position);
     for (const [index, { path }] of operations.entries()) {

@@ -64,6 +64,21 @@ describe('a modification', () => {
       ['delete', '/list/0/n', 2, undefined],
     ]);
   });
+
+  it('that a wildcard matches is gone when an array with such an item takes the place of its object', async () => {
+    const scene = new Scene({ n: { 0: 1 } });
+    const batches: Batch[] = [];
+    scene.listen('/n/*', batch => void batches.push(batch));
+    scene.commit(['/n', [1]]);
+    scene.commit(['/n', [2]]);
+    scene.commit(['/n', { 0: 2 }]);
+    await scene.settle();
+    expect(batches.flatMap(tell)).toEqual([
+      ['write', '/n/0', undefined, 1],
+      ['delete', '/n/0', 1, undefined],
+      ['write', '/n/0', undefined, 2],
+    ]);
+  });
 });
 
 describe('merged batches', () => {
@@ -210,14 +225,19 @@ describe('a listener that is slow without a promise', () => {
   });
 });
 
+/** One of them is an item of an array, too. */
+const KEYS = ['a', 'b', 'c', '0'];
+
 describe('the batches of any listener', () => {
-  const key = fc.constantFrom('a', 'b', 'c');
+  const key = fc.constantFrom(...KEYS);
   const value = fc.oneof(
     fc.integer({ min: 0, max: 3 }),
     fc.constant({}),
     fc.constant({ a: 1 }),
     fc.constant({ a: { b: 2 }, c: 3 }),
+    fc.constant({ 0: { a: 1 } }),
     fc.constant([1]),
+    fc.constant([{ a: 1 }]),
   );
   const commits = fc.array(
     fc.array(fc.tuple(fc.array(key, { minLength: 1, maxLength: 3 }), fc.option(value, { nil: undefined })), { minLength: 1, maxLength: 3 }),
@@ -288,5 +308,5 @@ function collect(root: TreeNode, pattern: readonly (string | typeof any)[], path
   }
   const segment = pattern[path.length]!;
   if (segment !== any) collect(root, pattern, [...path, segment], into);
-  else if (at instanceof TreeNode) for (const key of ['a', 'b', 'c']) collect(root, pattern, [...path, key], into);
+  else if (at instanceof TreeNode) for (const key of KEYS) collect(root, pattern, [...path, key], into);
 }

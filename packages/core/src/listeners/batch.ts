@@ -3,8 +3,7 @@ import type { TreeNode } from '../tree/node.ts';
 import { formatPath, ROOT, type Path } from '../tree/path.ts';
 import { hasWildcard, type Pattern } from './pattern.ts';
 import type { Position } from '../position.ts';
-import { differentMatches, exportMatched, matchesBelow, sameMatched, type MatchedValue } from './matched-value.ts';
-import { getFrom } from '../tree/tree.ts';
+import { differentMatches, exportMatched, getMatched, matchesBelow, sameMatched, type MatchedValue } from './matched-value.ts';
 import type { Value } from '../tree/value.ts';
 
 /**
@@ -94,8 +93,8 @@ export function* modificationsOf(pattern: Pattern, transition: Transition): Gene
       left = STEP_PATHS;
       yield;
     }
-    const old = getFrom(before, place.path);
-    const present = getFrom(after, place.path);
+    const old = getMatched(before, pattern, place.path);
+    const present = getMatched(after, pattern, place.path);
     if (sameMatched(old, present)) continue;
     const written = old === undefined || place.replaced ? 'write' : 'subtree-modified';
     modifications.push(modification(place.path, present === undefined ? 'delete' : written, old, present, place));

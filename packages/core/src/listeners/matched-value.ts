@@ -3,7 +3,7 @@ import { forEachDifferentChild } from '../tree/node-difference.ts';
 import { eachChild, lookup, TreeNode, type Child } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import { any, type Pattern } from './pattern.ts';
-import { getFrom, getInside } from '../tree/tree.ts';
+import { getInside } from '../tree/tree.ts';
 import type { Value } from '../tree/value.ts';
 
 /** What is found at a path that matches a pattern, inside arrays too; undefined where nothing is there. */
@@ -37,7 +37,19 @@ const LOOKED_CHILDREN = 1_024;
  * @param path matches the pattern as far as it goes
  */
 export function matchesBelow(root: TreeNode, pattern: Pattern, path: Path): Generator<Match | undefined> {
-  return new Descent(pattern, path).matches(getFrom(root, path));
+  return new Descent(pattern, path).matches(getMatched(root, pattern, path));
+}
+
+/**
+ * What stands at a path that matches a pattern as far as it goes. A wildcard stands for keys of objects in the tree: an
+ * item of an array that has the same path is no match.
+ */
+export function getMatched(root: TreeNode, pattern: Pattern, path: Path): MatchedValue {
+  let at: MatchedValue = root;
+  for (let level = 0; level < path.length; level++) {
+    at = pattern[level] === any && !(at instanceof TreeNode) ? undefined : step(at, path[level]!);
+  }
+  return at;
 }
 
 /**
@@ -45,7 +57,7 @@ export function matchesBelow(root: TreeNode, pattern: Pattern, path: Path): Gene
  * Roots are pinned.
  */
 export function differentMatches(before: TreeNode, after: TreeNode, pattern: Pattern, path: Path): Generator<Path | undefined> {
-  return new Descent(pattern, path).differences(getFrom(before, path), getFrom(after, path));
+  return new Descent(pattern, path).differences(getMatched(before, pattern, path), getMatched(after, pattern, path));
 }
 
 /** Goes down one tree or two, along a pattern. */

@@ -145,6 +145,35 @@ describe('a restore that names no line', () => {
   });
 });
 
+describe('a restore to a mark', () => {
+  test('is refused if the archive lost where the mark may have been moved to, and given if its position is named', async () => {
+    const { store } = await memoryStore({ site: 'north' });
+    const marked: ExactPosition[] = [];
+    for (const value of [1, 2]) {
+      store.put(['value'], value);
+      store.mark('release', { move: true });
+      await store.flush();
+      marked.push(store.position);
+    }
+    const frames = await framesOf(store.journal);
+    await store.close();
+    const kept = frames.findIndex(({ header }) => header.last.revision === marked[0]!.revision) + 1;
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    const line = maker.line('north');
+    await line.stretch(frames.slice(0, kept));
+    const [tail] = await line.tail([frames.slice(kept)]);
+    await maker.publish();
+    const to = { mark: 'release' };
+    expect((await restore(target, { to })).base).toEqual(marked[1]);
+    target.overwrite(tail!, bytes => ((bytes[70]! ^= 1), bytes));
+    const error = await refused(target, { to });
+    expect(error).toMatchObject({ code: 'DAMAGED', details: { object: tail, nearest: { before: marked[0] } } });
+    expect(error.message).toContain('the mark "release" may have been moved in what is lost');
+    expect((await restore(target, { to: marked[0]! })).base).toEqual(marked[0]);
+  });
+});
+
 describe('a restore of one subtree', () => {
   test('is refused if the archive lost what came last, and given if its position is named', async () => {
     const target = new MemoryTarget();

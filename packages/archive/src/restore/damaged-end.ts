@@ -12,19 +12,22 @@ interface AskedState {
 }
 
 /**
- * What is damaged can't be listed. So the newest state, or that of a time, may be one that the archive lost: whoever wants
- * what is left names its position, or the line.
+ * What is damaged can't be listed. So the newest state, or that of a time, may be one that the archive lost, and so may the
+ * place to which a mark was moved last: whoever wants what is left names its position, or the line.
  * @throws EvertreeError DAMAGED
  */
 export async function assertReached(archive: Archive, { line, position }: RestorePlan, asked: AskedState): Promise<void> {
   const { problems, lines } = archive;
   const when = typeof asked.to === 'string' ? parseWhen(asked.to, 0) : asked.to;
   const end = lines.find(({ id }) => id === line)?.states.at(-1)?.to;
-  if (problems.length === 0 || end === undefined || (when !== undefined && !('time' in when))) return;
+  const isMark = when !== undefined && 'mark' in when;
+  if (problems.length === 0 || end === undefined || (when !== undefined && 'revision' in when)) return;
   const own = problems.find(each => each.line === undefined || each.line === line);
-  if (own !== undefined && samePosition(end, position)) {
+  if (own !== undefined && (isMark || samePosition(end, position))) {
     const at = formatPosition(position);
-    const left = `what was archived after ${at} can't be restored, or part of it; to restore what is left, name it: --to ${at}`;
+    const left = isMark
+      ? `the mark ${JSON.stringify(when.mark)} may have been moved in what is lost; to restore what it names in what is left: --to ${at}`
+      : `what was archived after ${at} can't be restored, or part of it; to restore what is left, name it: --to ${at}`;
     throw lost(own, left, position);
   }
   if (asked.line !== undefined) return;

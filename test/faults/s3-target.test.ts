@@ -247,6 +247,16 @@ describeS3('an archive in a bucket', () => {
   });
 
   test.each([[2 * 3_600_000], [-2 * 3_600_000]])(
+    'a service whose clock is apart by %i ms is asked for an object first, and its refusal has no body',
+    async skewMs => {
+      proxy.setSkew(skewMs);
+      expect(await target.stat('a')).toBeUndefined();
+      await target.create('a', BYTES);
+      expect(await target.stat('a')).toMatchObject({ size: BYTES.length });
+    },
+  );
+
+  test.each([[2 * 3_600_000], [-2 * 3_600_000]])(
     'a service whose clock is apart by %i ms is written to, and its time is told',
     async skewMs => {
       proxy.setSkew(skewMs);

@@ -36,15 +36,18 @@ const STATUS_SERVER_ERROR = 500;
 
 export function readS3Failure(error: unknown): S3Failure {
   const { $metadata, $response, Code } = error as {
-    readonly $metadata?: { readonly httpStatusCode?: number };
+    readonly $metadata?: { readonly httpStatusCode?: number; readonly clockSkewCorrected?: boolean };
     readonly $response?: { readonly statusCode?: number; readonly headers?: Readonly<Record<string, string>> };
     readonly Code?: string;
   };
   const { name, message } = asError(error);
+  const status = $metadata?.httpStatusCode ?? $response?.statusCode;
+  // The answer to HEAD has no code. The client has set its clock by the date of this one, which it does once.
+  const isSkewed = Code === undefined && status === 403 && $metadata?.clockSkewCorrected === true;
   return {
-    name: Code ?? name,
+    name: isSkewed ? 'RequestTimeTooSkewed' : (Code ?? name),
     message,
-    status: $metadata?.httpStatusCode ?? $response?.statusCode,
+    status,
     system: errorCode(error),
     region: $response?.headers?.['x-amz-bucket-region'] ?? /expecting '([a-z0-9-]+)'/.exec(message)?.[1],
   };

@@ -258,6 +258,34 @@ describe('a restore', () => {
     expect(await planned(target, new FaultDisk(), { role: 'secondary' })).toMatchObject({ site: 'south' });
   });
 
+  test('that did not end, of a state that was pruned since, says how to begin anew', async () => {
+    const made = await oracleHistory(5, 40);
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    const line = maker.line('north');
+    const image = made.snapshots.at(-1)!;
+    await line.image(image);
+    await maker.publish();
+    const { position } = made.states.findLast(each => each.position.revision < image.header.position.revision)!;
+    const { archive } = await planned(target, new FaultDisk());
+    const disk = new FaultDisk();
+    await writeUnfinished(disk, {
+      work: 'restore',
+      archive,
+      line: line.id,
+      asked: null,
+      role: 'primary',
+      position,
+      image: null,
+      parts: 0,
+    });
+    const { revision } = position;
+    await expect(restore(target, disk)).rejects.toMatchObject({
+      code: 'COMPACTED',
+      message: expect.stringMatching(new RegExp(`a restore of 1-${revision} did not end, .* remove the directory`)) as string,
+    });
+  });
+
   test('that the line which is taken lacks names the line that has it', async () => {
     const made = await oracleHistory(5, 40);
     const target = new MemoryTarget();

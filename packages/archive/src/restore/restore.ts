@@ -1,6 +1,7 @@
 import {
   type Clock,
   type Disk,
+  type ErrorCode,
   EvertreeError,
   formatPosition,
   isEvertreeError,
@@ -191,11 +192,26 @@ async function assertRestorable(disk: Disk): Promise<void> {
 }
 
 /** The plan of what was asked for; of a restore that goes on, the plan of the position that it had found. */
-function planOf(archive: Archive, { to, line, clock, without }: RestoreOptions, found: RestoreState | undefined): Promise<RestorePlan> {
+async function planOf(
+  archive: Archive,
+  { to, line, clock, without }: RestoreOptions,
+  found: RestoreState | undefined,
+): Promise<RestorePlan> {
   const leftOut = without === undefined ? {} : { without: new Set(without) };
-  if (found !== undefined) return archive.plan(found.position, { line: found.line, ...leftOut });
-  return archive.plan(to, { line, now: clock.now(), ...leftOut });
+  if (found === undefined) return archive.plan(to, { line, now: clock.now(), ...leftOut });
+  try {
+    return await archive.plan(found.position, { line: found.line, ...leftOut });
+  } catch (error) {
+    if (!isEvertreeError(error) || !PRUNED.has(error.code)) throw error;
+    const message =
+      `in this directory a restore of ${formatPosition(found.position)} did not end, and it can't go on: ${error.message}; ` +
+      'remove the directory, or name another one, and restore anew';
+    throw new EvertreeError(error.code, message, error.details, error);
+  }
 }
+
+/** Errors of a state that was pruned since a restore of it began. */
+const PRUNED: ReadonlySet<ErrorCode> = new Set(['NOT_FOUND', 'COMPACTED', 'POSITION_MISMATCH', 'HISTORY_MISMATCH']);
 
 /** What was asked for, as one text. */
 function askedOf({ to }: RestoreOptions): string | null {

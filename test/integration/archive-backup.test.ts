@@ -5,7 +5,7 @@ import type { FaultDisk } from '../support/fault-disk.ts';
 import { systemClock as clock, systemRandom as random } from '../support/host.ts';
 import { MemoryTarget } from '../support/memory-target.ts';
 import { commit, SMALL, stoppedSite } from '../support/offline-site.ts';
-import { collectReports } from '../support/reports.ts';
+import { collectReports, expectErrors } from '../support/reports.ts';
 import { diskStore } from '../support/stores.ts';
 
 async function backup(target: Target, disk: FaultDisk): Promise<BackupResult & { readonly told: readonly string[] }> {
@@ -49,6 +49,32 @@ describe('a backup of a stopped site', () => {
     expect(second).toMatchObject({ objects: 1, line: first.line, position, digest, told: [] });
     const [line] = await checkArchive(target);
     expect(line).toMatchObject({ last: position, digest });
+  });
+
+  it('goes on behind a gap where its site, which runs, drops what was not read yet', async () => {
+    expectErrors('archive-gap');
+    const { disk } = await stoppedSite({ commits: 120, openings: 3, snapshots: 1 });
+    const target = await emptyArchive();
+    const first = await backup(target, disk);
+    // So that it has more to read.
+    const { store } = await diskStore(disk, { journalOptions: SMALL });
+    await commit(store, 120, 240);
+    await store.close();
+    const source = await stoppedSource(disk);
+    const { stable } = await source.extent();
+    const running = await diskStore(disk, { journalOptions: { ...SMALL, retentionRewindMs: 0, retentionMaxMs: 0 } });
+    await running.store.saveSnapshot();
+    await commit(running.store, 240, 300);
+    await running.store.close();
+    const { reports, report } = collectReports();
+    const lines = await LineFile.open(disk, report);
+    const events = { report, lease: () => undefined };
+    const result = await backUp({ target, source, lines, sealing: 'plain', clock, random, events });
+    expect(result.gap).toMatchObject({ from: first.position });
+    expect(result.position.revision).toBeGreaterThanOrEqual(stable.revision);
+    expect(reports.map(({ event }) => event)).toContain('archive-gap');
+    const [line] = await checkArchive(target);
+    expect(line!.last).toEqual(result.position);
   });
 
   it('begins with an image where the history does not begin at the origin', async () => {

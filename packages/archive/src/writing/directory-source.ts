@@ -30,6 +30,8 @@ export interface DirectorySourceOptions {
   readonly site: string;
   /** What the site tells now. */
   readonly told: () => ToldHistory;
+  /** Called before what is told is used for a while. */
+  readonly look?: () => Promise<void>;
   readonly makeSnapshot: () => Promise<boolean>;
 }
 
@@ -47,6 +49,7 @@ export class DirectorySource implements ArchiveSource {
   }
 
   async extent(): Promise<SourceExtent> {
+    await this.#options.look?.();
     const { base, stable } = this.#options.told();
     if (samePosition(stable, ORIGIN)) return { stream: undefined, base, stable };
     return { stream: await this.#stream(), base, stable };
@@ -158,7 +161,7 @@ export class DirectorySource implements ArchiveSource {
 
 /**
  * The history of a directory without its site: what is there when this is called. It works beside a running site, too,
- * whose later commits are left out.
+ * whose later commits are left out, and so is what it drops before that was read.
  * @param report is told if the directory is damaged: what is sound before that can be archived
  * @throws EvertreeError NOT_FOUND if no site has that directory; what reading site.json throws
  */
@@ -172,6 +175,16 @@ export async function stoppedSource(disk: Disk, report?: Reporter): Promise<Dire
   const base = segments[0]?.header.base ?? lastSnapshot ?? ORIGIN;
   const end = newest?.last ?? base;
   const stable = lastSnapshot !== undefined && lastSnapshot.revision > end.revision ? lastSnapshot : end;
+  let told: ToldHistory = { base, stable };
+  let present = await listSegments(disk, []);
+  // The site may run, and remove its oldest segments: nothing is held for this reader.
+  const look = async () => {
+    const [before] = present;
+    present = await listSegments(disk, present);
+    const first = present[0];
+    if (first === undefined || first.name === before?.name || first.base.revision <= told.base.revision) return;
+    told = { base: first.base, stable: first.base.revision > stable.revision ? first.base : stable };
+  };
   const problem =
     damage ??
     (newest?.rest === 'damaged' ? { file: newest.path, offset: newest.end, problem: 'sound records follow a damaged one' } : undefined);
@@ -179,7 +192,7 @@ export async function stoppedSource(disk: Disk, report?: Reporter): Promise<Dire
     const message = `the directory is damaged (${problem.file} at ${problem.offset}: ${problem.problem}); only what is sound before that can be archived; "evertree verify" tells more`;
     report?.({ level: 'warn', event: 'archive-source-damaged', message, details: { ...problem } });
   }
-  return new DirectorySource({ disk, site: site.record.site, told: () => ({ base, stable }), makeSnapshot: async () => false });
+  return new DirectorySource({ disk, site: site.record.site, told: () => told, look, makeSnapshot: async () => false });
 }
 
 function keyOf({ epoch, epochId, revision }: ExactPosition): string {

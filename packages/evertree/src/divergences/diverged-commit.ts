@@ -89,13 +89,26 @@ export function optionsOf({ position, author, message }: DivergedCommit): Commit
 /** A replayed commit's message begins with this, so that whoever reads the history finds out what was replayed. */
 const ORIGINAL = /^replay of (\d{1,10})-(\d{1,16}) \(epoch id ([0-9a-f]{16})\)/;
 
+/** Between that and the message of the commit that was replayed. */
+const SEPARATOR = ': ';
+
 function noteOf(position: ExactPosition, message: string | undefined): string {
   const whence = `replay of ${formatExactPosition(position)}`;
-  return message === undefined ? whence : `${whence}: ${message}`.slice(0, NOTE_LIMIT).toWellFormed();
+  return message === undefined ? whence : `${whence}${SEPARATOR}${message}`.slice(0, NOTE_LIMIT).toWellFormed();
 }
 
-/** The position of the commit that a commit of this message replays; undefined if it replays none. */
-export function originalOf(message: string | undefined): ExactPosition | undefined {
-  const match = message === undefined ? null : ORIGINAL.exec(message);
-  return match === null ? undefined : { epoch: Number(match[1]), revision: Number(match[2]), epochId: match[3]! };
+/**
+ * The positions of the commits that a commit of this message replays: more than one if what it replays was a replay itself,
+ * which another promotion left behind.
+ */
+export function originalsOf(message: string | undefined): readonly ExactPosition[] {
+  const originals: ExactPosition[] = [];
+  let rest = message;
+  while (rest !== undefined) {
+    const match = ORIGINAL.exec(rest);
+    if (match === null) break;
+    originals.push({ epoch: Number(match[1]), revision: Number(match[2]), epochId: match[3]! });
+    rest = rest.slice(match[0].length + SEPARATOR.length);
+  }
+  return originals;
 }

@@ -105,6 +105,15 @@ describe('a replay', () => {
     expect(store.get('/a')).toBe(2);
   });
 
+  test('applies no commit whose replay was left behind, and replayed itself', async () => {
+    const [own] = diverged([put('/a', 1)]);
+    const message = `replay of 1-${own!.position.revision} (epoch id ${EPOCH_ID}): mine`;
+    await replay([{ ...own!, position: { epoch: 5, epochId: '00000000000000ff', revision: 9 }, message }]);
+    store.put('/a', 7);
+    const [result] = await replay([own!], { force: true });
+    expect([result!.outcome, result!.as, store.get('/a')]).toEqual(['replayed', { epoch: 1, revision: 3 }, 7]);
+  });
+
   test('takes a commit that is in the history itself for applied, and what followed it for no conflict', async () => {
     const { epochId } = base;
     store.put('/a', 1);

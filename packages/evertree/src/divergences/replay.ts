@@ -27,7 +27,7 @@ import {
   isLarge,
   make,
   optionsOf,
-  originalOf,
+  originalsOf,
   pathToAll,
   STEP_OPERATIONS,
 } from './diverged-commit.ts';
@@ -204,11 +204,10 @@ export class Replay {
   *#mark({ epoch, epochId }: Frame['header'], { revision, message, operations }: ChangeSet): Generator<void> {
     const position = { epoch, revision };
     const exact = { epoch, epochId, revision };
-    const original = this.#hasCommit(exact) ? exact : originalOf(message);
-    const isReplayed = original !== undefined && this.#hasCommit(original);
-    if (isReplayed) this.#replayed.set(formatExactPosition(original), position);
+    const original = this.#hasCommit(exact) ? exact : originalsOf(message).find(each => this.#hasCommit(each));
+    if (original !== undefined) this.#replayed.set(formatExactPosition(original), position);
     for (const [index, { path }] of operations.entries()) {
-      if (isReplayed) this.#conflicts.applied(path, original.revision);
+      if (original !== undefined) this.#conflicts.applied(path, original.revision);
       else this.#conflicts.changed(path, position);
       if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
     }

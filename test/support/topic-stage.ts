@@ -29,8 +29,8 @@ export class TopicStage {
   }
 
   /** A primary and a secondary that hold the same few commits, through the topic. */
-  async pair(): Promise<[TopicPrimary, TopicSecondary]> {
-    const primary = await this.primary();
+  async pair(options: Partial<TopicPrimaryOptions> = {}): Promise<[TopicPrimary, TopicSecondary]> {
+    const primary = await this.primary(options);
     await primary.commit(5);
     await primary.sent();
     const secondary = await this.secondary();

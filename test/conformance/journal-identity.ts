@@ -40,6 +40,15 @@ export function testIdentity({ supports, prepare }: JournalSuite): void {
       expect(await thrown(() => journal.identity.fence(low))).toMatchObject({ code: 'CLOSED' });
     });
 
+    test.runIf(supports.durable)('is recorded when the journal is closed in the same step', async () => {
+      const { journal, open } = await prepare();
+      const fenced = journal.identity.fence(high);
+      await journal.close();
+      await fenced;
+      const again = await open();
+      expect(again.identity.fencedBy).toEqual(high);
+    });
+
     test('a promise is one until the epoch has begun, and an epoch that has begun is no promise again', async () => {
       const { journal } = await prepare();
       const promised = { ...low, begun: false };

@@ -97,11 +97,13 @@ export class DiskIdentity implements SiteIdentity {
     }
   }
 
-  /** @param change returns the changed fields; undefined if nothing changes */
+  /**
+   * A journal that is closed meanwhile makes the change first: a fence that is lost lets the next start take writes.
+   * @param change returns the changed fields; undefined if nothing changes
+   */
   async #change(change: (record: SiteFile) => Partial<SiteFile> | undefined): Promise<void> {
     this.#commit.assertOpen();
     await this.#retainer.exclusively(async () => {
-      this.#commit.assertOpen();
       const changed = change(this.#record);
       if (changed !== undefined) await this.#write({ ...this.#record, ...changed });
     });

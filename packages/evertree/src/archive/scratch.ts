@@ -7,6 +7,8 @@ import { nodeDisk } from '@evertree/journal';
 const NAME = /^evertree-drill-[0-9a-f]{16}$/;
 /** What a drill puts into its directory; anything else is somebody's. */
 const OWN_NAMES: ReadonlySet<string> = new Set(['lock', 'data']);
+/** Another drill may try the lock meanwhile, which makes its file anew: what is not empty then is tried again. */
+const REMOVE = { recursive: true, force: true, maxRetries: 5, retryDelay: 20 } as const;
 
 /** A directory for one drill. Whoever is killed leaves it to the next drill in the same place, which removes it. */
 export class Scratch implements AsyncDisposable {
@@ -40,7 +42,7 @@ export class Scratch implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      if (this.#keptAs === undefined) await rm(this.directory, { recursive: true, force: true });
+      if (this.#keptAs === undefined) await rm(this.directory, REMOVE);
       else await rename(this.directory, this.#keptAs);
     } finally {
       await this.#lock[Symbol.asyncDispose]();
@@ -54,7 +56,7 @@ async function clearDead(place: string): Promise<void> {
     if (!NAME.test(name) || (await isForeign(directory))) continue;
     try {
       await using _ = await nodeDisk(directory).lock();
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, REMOVE);
     } catch (error) {
       // Its drill is alive; or it is another user's.
       if (!isEvertreeError(error)) throw error;

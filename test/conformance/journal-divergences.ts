@@ -21,7 +21,6 @@ function divergenceOf(chain: FrameChain, base: ExactPosition, missing?: ExactPos
     async *frames() {
       for (const frame of chain.frames) if (frame.header.base.revision >= from) yield { frame, trailer: undefined };
     },
-    snapshots: async function* () {},
   };
 }
 

@@ -295,7 +295,6 @@ describe('damage', () => {
       async *frames() {
         for (const frame of chain.frames.slice(FORK, 20)) yield { frame, trailer: undefined };
       },
-      snapshots: async function* () {},
     };
     expect(await thrown(() => journal.divergences.keep(short, 1))).toMatchObject({ code: 'HISTORY_MISMATCH' });
     expect(journal.divergences.list()).toEqual([]);

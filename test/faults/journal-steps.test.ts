@@ -136,7 +136,6 @@ describe('a death at any step', () => {
         await journal.log.rewind(chain.frames[revision - 1]!.header.last, async divergence => {
           let frames = 0;
           for await (const { frame } of divergence.frames()) frames += frame.header.count;
-          expect(await Array.fromAsync(divergence.snapshots())).toHaveLength(1);
           kept.set(disk, frames);
         });
       },

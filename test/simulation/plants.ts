@@ -82,7 +82,7 @@ function undoFirst(rewind: Rewind): Rewind {
     const late = async function* () {
       yield* frames;
     };
-    if (undone !== undefined) await keep({ ...undone, frames: late, snapshots: async function* () {} });
+    if (undone !== undefined) await keep({ ...undone, frames: late });
   };
 }
 

@@ -268,7 +268,7 @@ export class VirtualLog implements FrameLog {
     const { base, stable } = this;
     if (fork.revision > stable.revision) throw notOurs(fork, stable);
     const first = fork.revision < base.revision ? base : fork;
-    const { stream, frames, snapshots } = this.#storage;
+    const { stream, frames } = this.#storage;
     const diverged = frames.filter(({ frame }) => frame.header.last.revision > first.revision);
     if (diverged[0] !== undefined && !samePosition(diverged[0].frame.header.base, first)) throw notOurs(fork, stable);
     this.#isRewinding = true;
@@ -280,9 +280,6 @@ export class VirtualLog implements FrameLog {
         missing: first === fork ? undefined : { base: fork, last: first },
         async *frames() {
           yield* diverged;
-        },
-        async *snapshots() {
-          yield* snapshots.filter(isAfter(fork)).map(storedSnapshot);
         },
       });
       await this.sync();

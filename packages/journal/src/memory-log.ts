@@ -191,7 +191,6 @@ export class MemoryLog implements FrameLog {
         last,
         missing,
         frames: () => this.#framesAfter(first),
-        snapshots: async function* () {},
       });
       this.assertOpen();
     } finally {

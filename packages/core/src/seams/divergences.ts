@@ -1,5 +1,5 @@
 import type { ExactPosition } from '../position.ts';
-import type { StoredFrame, StoredSnapshot } from './stored.ts';
+import type { StoredFrame } from './stored.ts';
 
 /** A stretch of a history: what follows `base`, up to `last`. */
 export interface Stretch {
@@ -15,8 +15,6 @@ export interface Divergence extends Stretch {
   readonly missing: Stretch | undefined;
   /** The frames after `base`, or else after `missing.last`, up to `last`, in order. Each call reads them anew. */
   frames(): AsyncIterable<StoredFrame>;
-  /** The snapshots at positions after `base`, oldest first. Each call reads their headers anew, one after the other. */
-  snapshots(): AsyncIterable<StoredSnapshot>;
 }
 
 /** Makes all of a divergence durable elsewhere before it resolves. */

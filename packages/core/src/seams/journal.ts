@@ -160,7 +160,7 @@ export interface FrameLog {
    * Cuts the history back to `position`: the frames and snapshots after it go, and `last` and `stable` become
    * `position`. Frames of another history may then follow.
    *
-   * `keep` is handed what goes, before anything of it is touched. It resolves when it has made all of it durable
+   * `keep` is handed the frames that go, before anything is touched. It resolves when it has made all of them durable
    * elsewhere; if it rejects, nothing was cut. If nothing goes, neither `keep` nor `moved` is called. Until the cut
    * ends `append` throws; readers beyond `position` throw HISTORY_MISMATCH afterwards.
    *
@@ -216,8 +216,8 @@ export interface SnapshotStore {
 export interface SnapshotOptions {
   readonly replace?: boolean;
   /**
-   * For a snapshot that replaces a history which it does not hold all of. Committing it hands what lies after the fork
-   * of the two to `keep`, before anything of it is touched. If `keep` rejects, so does `commit`, and nothing has
+   * For a snapshot that replaces a history which it does not hold all of. Committing it hands the frames after the
+   * fork of the two to `keep`, before anything is touched. If `keep` rejects, so does `commit`, and nothing has
    * changed. If nothing lies after the fork, `keep` is not called. If no frame of this history ends at the fork, all that
    * is here is handed out: rather too much than too little.
    */

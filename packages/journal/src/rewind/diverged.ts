@@ -3,15 +3,12 @@ import { EvertreeError, formatExactPosition, samePosition } from '@evertree/core
 import type { GroupCommit } from '../groups/group-commit.ts';
 import { HistoryReader } from '../segments/history-reader.ts';
 import type { SegmentList } from '../segments/segment-list.ts';
-import { storedSnapshot } from '../snapshots/snapshot-file.ts';
-import type { SnapshotList } from '../snapshots/snapshot-list.ts';
 
 /** What `divergedAfter` reads from. */
 export interface DivergedParts {
   readonly disk: Disk;
   readonly history: SegmentList;
   readonly commit: GroupCommit;
-  readonly snapshots: SnapshotList;
 }
 
 /**
@@ -19,20 +16,16 @@ export interface DivergedParts {
  * @throws EvertreeError HISTORY_MISMATCH if the fork lies after the end of the history
  */
 export function divergedAfter(parts: DivergedParts, fork: ExactPosition): Divergence | undefined {
-  const { history, commit, snapshots, disk } = parts;
-  const { base, stable } = history;
+  const { base, stable } = parts.history;
   if (samePosition(fork, stable)) return undefined;
   if (fork.revision >= stable.revision) throw notHere(fork, stable);
   const first = fork.revision < base.revision ? base : fork;
   return {
-    stream: commit.stream!,
+    stream: parts.commit.stream!,
     base: fork,
     last: stable,
     missing: first === fork ? undefined : { base: fork, last: first },
     frames: () => framesAfter(parts, first, stable),
-    async *snapshots() {
-      for (const file of snapshots.all) if (file.header.position.revision > fork.revision) yield storedSnapshot(disk, file);
-    },
   };
 }
 

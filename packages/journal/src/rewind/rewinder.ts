@@ -5,6 +5,7 @@ import type { Retainer } from '../retention/retainer.ts';
 import { recordHolding } from '../segments/frame-search.ts';
 import type { Segment } from '../segments/segment.ts';
 import type { DiskIdentity } from '../site/disk-identity.ts';
+import type { SnapshotList } from '../snapshots/snapshot-list.ts';
 import { type DivergedParts, divergedAfter, notHere } from './diverged.ts';
 import { finishRewind, withdrawRewind, writeRewind } from './rewind-file.ts';
 
@@ -17,11 +18,17 @@ interface RewindEnd {
   readonly time: number;
 }
 
+interface RewinderParts extends DivergedParts {
+  readonly snapshots: SnapshotList;
+  readonly retainer: Retainer;
+  readonly identity: DiskIdentity;
+}
+
 /** Cuts the history back to one of its positions. */
 export class Rewinder {
-  readonly #parts: DivergedParts & { readonly retainer: Retainer; readonly identity: DiskIdentity };
+  readonly #parts: RewinderParts;
 
-  constructor(parts: DivergedParts & { readonly retainer: Retainer; readonly identity: DiskIdentity }) {
+  constructor(parts: RewinderParts) {
     this.#parts = parts;
   }
 

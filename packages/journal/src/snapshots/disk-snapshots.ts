@@ -17,6 +17,7 @@ import { type DivergedParts, divergedAfter } from '../rewind/diverged.ts';
 import type { DiskIdentity } from '../site/disk-identity.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 import { storedSnapshot } from './snapshot-file.ts';
+import type { SnapshotList } from './snapshot-list.ts';
 import { removeFiles } from '../disk/removal.ts';
 
 /** What takes the history's place, beside the snapshot itself. */
@@ -28,6 +29,7 @@ interface Replacement {
 
 interface SnapshotParts extends DivergedParts {
   readonly clock: Clock;
+  readonly snapshots: SnapshotList;
   readonly retainer: Retainer;
   readonly identity: DiskIdentity;
 }

@@ -11,7 +11,7 @@ test('two promotions that ask at one time are not promised epochs of the same nu
   const machine = { clock: systemClock, random: systemRandom, report: strictReport };
   const journal = await openJournal({ ...machine, disk: new FaultDisk(), identity: { site: 'b', role: 'secondary' } });
   await using store = await Store.open({ ...machine, journal });
-  const ask = (id: string) => promise({ store } as RoleContext, { kind: 'raise', epoch: { number: 2, id }, epochs: [] });
+  const ask = (id: string) => promise({ store } as RoleContext, 'c', { kind: 'raise', epoch: { number: 2, id }, epochs: [] });
   const answers = await Promise.all([ask('aaaaaaaaaaaaaaaa'), ask('bbbbbbbbbbbbbbbb')]);
   expect(answers.map(({ kind }) => kind)).toEqual(['promised', 'not-promised']);
   expect(answers[1]).toMatchObject({ highest: { number: 2, id: 'aaaaaaaaaaaaaaaa' } });
@@ -27,7 +27,7 @@ test('a promise tells of what was on its way to the disk when it was asked for',
   store.put('/a', 2);
   store.cut();
   const epoch = { number: 2, id: 'aaaaaaaaaaaaaaaa' };
-  const answered = promise({ store } as RoleContext, { kind: 'raise', epoch, epochs: store.epochs });
+  const answered = promise({ store } as RoleContext, 'c', { kind: 'raise', epoch, epochs: store.epochs });
   await vi.waitFor(() => expect(journal.identity.fencedBy).toMatchObject(epoch));
   expect(store.stable.position.revision).toBe(store.position.revision - 1);
   release();

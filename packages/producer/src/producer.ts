@@ -354,6 +354,11 @@ export class Producer implements AsyncDisposable {
 }
 
 /** What the far ends are told when their links are closed. */
-function farewell({ site, standing }: Store): string {
-  return standing === 'primary' || standing === 'handing-over' ? 'the primary stops' : `${site} leads no more, and feeds nobody`;
+function farewell({ site, standing, fencedBy }: Store): string {
+  if (standing === 'primary' || standing === 'handing-over') return 'the primary stops';
+  // Nobody leads if the promotion fails: whoever looks at the far end's status has to find this site.
+  const isPromised = standing === 'fenced' && fencedBy?.begun === false;
+  return isPromised
+    ? `${site} takes no writes: it promised epoch ${fencedBy.number} to another site`
+    : `${site} leads no more, and feeds nobody`;
 }

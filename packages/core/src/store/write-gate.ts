@@ -1,7 +1,7 @@
 import { EvertreeError } from '../errors.ts';
 import { formatPosition } from '../position.ts';
 import type { Journal, Role } from '../seams/journal.ts';
-import { raiseFencing, type EpochName, type Fencing, type Lineage } from '../lineage.ts';
+import { compareEpochs, highestEpoch, raiseFencing, type EpochName, type Fencing, type Lineage } from '../lineage.ts';
 import { isFenced, standingOf, type Standing, type StandingIdentity } from './standing.ts';
 import { UnrecordedFences } from './unrecorded-fences.ts';
 import { fenced, notPrimary, switching } from './write-refusals.ts';
@@ -256,7 +256,7 @@ export class WriteGate {
     const { site } = this.#journal.identity;
     switch (this.standing) {
       case 'secondary':
-        return this.#hasSteppedDown ? this.#refusal! : notPrimary(site, this.#route.leader);
+        return this.#hasSteppedDown ? this.#refusal! : notPrimary(site, this.#route.leader, this.#openPromise);
       case 'fenced':
         return this.#refusal ?? fenced(site, this.#history, this.fencedBy!, this.#route.leader);
       case 'handing-over':
@@ -265,6 +265,14 @@ export class WriteGate {
         if (this.#held !== undefined) return switching(site, this.#held);
         return this.#refusal ?? new EvertreeError('FENCED', `${site} takes no writes`);
     }
+  }
+
+  /** A promise whose epoch this site has not heard to have begun. */
+  get #openPromise(): Fencing | undefined {
+    const { fencedBy } = this;
+    return fencedBy?.begun === false && compareEpochs(fencedBy, highestEpoch(this.#history.epochs, this.#history.last)) > 0
+      ? fencedBy
+      : undefined;
   }
 
   /** The primary that a secondary's history tells of. */

@@ -2,9 +2,16 @@ import { EvertreeError } from '../errors.ts';
 import { highestEpoch, type Fencing, type Lineage } from '../lineage.ts';
 import type { WriteDestination } from './write-route.ts';
 
-/** Why a secondary takes no writes. `leader`: the primary, as far as it was told. */
-export function notPrimary(site: string, leader: WriteDestination | undefined): EvertreeError {
-  const message = `${site} is a secondary: it takes changes from its primary only; write there`;
+/**
+ * Why a secondary takes no writes. `leader`: the primary, as far as it was told. `promise`: a promise that stands above its
+ * history; the primary may have given it, too, and then takes no writes either.
+ */
+export function notPrimary(site: string, leader: WriteDestination | undefined, promise: Fencing | undefined): EvertreeError {
+  const secondary = `${site} is a secondary: it takes changes from its primary only`;
+  const message =
+    promise === undefined
+      ? `${secondary}; write there`
+      : `${secondary}. It also ${promised(promise)}. ${afterPromise(site)}. Otherwise write at the primary`;
   if (leader?.kind !== 'elsewhere') return new EvertreeError('NOT_PRIMARY', message);
   const { site: primary, address, epoch, position } = leader;
   return new EvertreeError('NOT_PRIMARY', `${message}${address === undefined ? '' : ` (${address})`}`, {
@@ -28,10 +35,19 @@ export function fenced(site: string, { epochs, last }: Lineage, fencedBy: Fencin
   const message = fencedBy.begun
     ? `${known}has met a site that knows epoch ${fencedBy.number} (${fencedBy.id}), so another site has become the primary since. Write there. ` +
       `With a standby configuration ${site} follows that site by itself; without one start it as a secondary. What only ${site} holds is kept as a divergence`
-    : `${known}promised epoch ${fencedBy.number} (${fencedBy.id}) to a site that is being promoted. Write there when it leads; if it never does, promote one again`;
+    : `${known}${promised(fencedBy)}. Write there when it leads. ${afterPromise(site)}`;
   return new EvertreeError('FENCED', message, {
     ours: { number: ours.number, id: ours.id },
     fencedBy: { number: fencedBy.number, id: fencedBy.id },
     ...(leader?.kind === 'elsewhere' ? { primary: leader.site, address: leader.address } : {}),
   });
+}
+
+function promised({ number, id }: Fencing): string {
+  return `promised epoch ${number} (${id}) to a site that is being promoted, and has not heard that it began`;
+}
+
+/** The way out where the promoter died, or its promotion failed: a promise holds until an epoch begins. */
+function afterPromise(site: string): string {
+  return `If that promotion has ended and no site takes writes, promote one, ${site} for example`;
 }

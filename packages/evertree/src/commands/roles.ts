@@ -1,4 +1,4 @@
-import { type Obstacle, type Position, SUMMARY_LIMIT, formatPosition, isEvertreeError } from '@evertree/core';
+import { EvertreeError, type Obstacle, type Position, SUMMARY_LIMIT, formatPosition, isEvertreeError } from '@evertree/core';
 import { type Command, Option } from 'commander';
 import pico from 'picocolors';
 import type { SiteClient } from '../client/site-client.ts';
@@ -141,7 +141,9 @@ interface PromotionAnswer {
 async function promote({ dryRun, confirm, force, json, ...client }: PromoteCommandOptions): Promise<void> {
   const body = { ...optional('dryRun', dryRun), ...optional('confirm', confirm), ...optional('force', force) };
   const site = clientOf(client);
-  const answer = await ask(site, '/admin/promote', body);
+  const answer = await ask(site, '/admin/promote', body).catch((error: unknown) => {
+    throw dryRun ? error : promotionEnd(error);
+  });
   if (dryRun) return tellForecast(answer as PromotionForecastAnswer, json, forecast => promotionForecastLines(forecast, site.url.origin));
   if (json) return printLine(JSON.stringify(answer));
   const { epoch, position, lost, unheard } = answer as PromotionAnswer;
@@ -152,6 +154,16 @@ async function promote({ dryRun, confirm, force, json, ...client }: PromoteComma
   if (unheard.length > 0)
     lines.push(`not heard: ${unheard.join(', ')}; commits that they acknowledged to an older primary may be missing here`);
   await printLine(lines.join('\n'));
+}
+
+/** A site that dies while it is promoted leaves promises behind: whoever gave the command has to hear of them. */
+function promotionEnd(error: unknown): unknown {
+  const wasCut = isEvertreeError(error, 'UNREACHABLE') && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ECONNRESET';
+  if (!wasCut) return error;
+  const message =
+    `${error.message}. If the site died before its epoch began, other sites may have promised that epoch, and take no writes until one ` +
+    'is promoted: ask them with "evertree status", then promote again, here or there';
+  return new EvertreeError('UNREACHABLE', message, error.details, error.cause);
 }
 
 function promotionForecastLines(

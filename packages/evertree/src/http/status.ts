@@ -146,6 +146,7 @@ function obstacleOf(context: HttpContext): string | undefined {
   const { store, limits, admission } = context;
   const { consumer } = context.site;
   // A secondary whose disk is full takes no frames, so that it does not know its lag.
+  if (store.state === 'refusing') return `no writes are taken here (${store.standing}): the status says why`;
   if (store.state !== 'open') return `the store is ${store.state}`;
   if (store.role === 'primary') return admission.overdue === undefined ? undefined : 'too few secondaries acknowledge';
   if (consumer === undefined) return 'nothing feeds this secondary';

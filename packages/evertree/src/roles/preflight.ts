@@ -1,4 +1,4 @@
-import type { Obstacle, RoleMessage } from '@evertree/core';
+import type { Obstacle, RoleMessage, Store } from '@evertree/core';
 import type { PeerStatus, Producer } from '@evertree/producer';
 import { type ClockSample, type PreflightFindings, clockDifference, judgeClocks, judgeReach, judgeVersions } from './findings.ts';
 import { timeSync } from './probe.ts';
@@ -42,6 +42,7 @@ export class Preflight {
   /** @param wanted the target; undefined: the only secondary */
   async run(wanted: string | undefined, maxPauseMs: number): Promise<SwitchoverForecast> {
     const { store, producer, factory } = this.#context;
+    if (store.standing === 'fenced' && store.state === 'refusing') return fencedForecast(store);
     const { to, obstacles } = await this.#awaitTarget(producer, wanted);
     const warnings: Obstacle[] = [];
     const { site, standing, state } = store;
@@ -139,6 +140,12 @@ export class Preflight {
       this.#open.delete(command);
     });
   }
+}
+
+/** A fenced site feeds nobody, so that nothing else can be told. */
+function fencedForecast({ site, stateReason }: Store): SwitchoverForecast {
+  const obstacles = [{ code: 'not-primary', text: stateReason?.message ?? `${site} is fenced` }];
+  return { possible: false, from: site, to: undefined, obstacles, warnings: [], predictedPauseMs: undefined };
 }
 
 /** `absent`: the target, where it can't be asked now. */

@@ -234,8 +234,12 @@ function lastPrimary({ site, epochs, position: last }: Store, consumer: Consumer
   return other === undefined || other === site ? undefined : { site: other, heard: { epochs, last } };
 }
 
-/** Answers the questions of a promotion elsewhere. */
-export async function promise({ store }: RoleContext, { epoch, epochs }: Extract<RoleMessage, { kind: 'raise' }>): Promise<RoleMessage> {
+/** Answers the questions of a promotion elsewhere. @param to the site that is being promoted */
+export async function promise(
+  { store }: RoleContext,
+  to: string,
+  { epoch, epochs }: Extract<RoleMessage, { kind: 'raise' }>,
+): Promise<RoleMessage> {
   const highest = highestEpoch(store.epochs, store.position);
   // In memory: two that ask at one time get no promise of the same number.
   const { fencedBy } = store;
@@ -256,7 +260,17 @@ export async function promise({ store }: RoleContext, { epoch, epochs }: Extract
   } catch (error) {
     return { kind: 'not-promised', epoch, text: `the disk of ${store.site} could not record it: ${describe(error)}` };
   }
+  if (!isAgain) reportPromise(store, to, epoch);
   const { position, digest } = store.stable;
   const known = [...store.journal.leases.of('peer').values()].map(lease => lease.position);
   return { kind: 'promised', epoch, position, digest, epochs: store.epochs, known };
+}
+
+/** Said aloud: if the promoter dies before its epoch begins, nobody else knows why no site takes writes. */
+function reportPromise({ site, standing, report }: Store, to: string, epoch: EpochName): void {
+  const effect = standing === 'secondary' ? 'acknowledges nothing to an older primary' : 'takes no writes';
+  const message =
+    `${site} has promised epoch ${epoch.number} (${epoch.id}) to ${to}, which is being promoted: ${site} ${effect} until that epoch ` +
+    `or a higher one begins. If ${to} dies before, promote a site again`;
+  report({ level: 'warn', event: 'epoch-promised', message, details: { to, epoch } });
 }

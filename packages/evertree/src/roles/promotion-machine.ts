@@ -45,6 +45,8 @@ export class PromotionMachine {
   /** Sites have had their time, and logs have the rest of theirs. */
   #waitsForLogs = false;
   readonly #promised = new Map<string, Extent & { readonly site: string }>();
+  /** Sites, this one too, that promised a number of this promotion. A promise outlives a promotion that fails. */
+  readonly #bound = new Set<string>();
   /** Sites and addresses whose acknowledgements to an older primary can't be ruled out. */
   readonly #unheard = new Set<string>();
   #own: Extent | undefined;
@@ -161,10 +163,12 @@ export class PromotionMachine {
       case 'raised':
         if (!this.#isPresent(event.epoch)) return NOTHING;
         this.#own = event.own;
+        this.#bound.add(this.#ground!.site);
         return this.#answered(this.#ground!.site);
       case 'promised':
         if (!this.#isPresent(event.epoch)) return NOTHING;
         this.#promised.set(event.site, { site: event.site, ...event.extent });
+        this.#bound.add(event.site);
         return this.#answered(event.site);
       case 'not-promised': {
         if (!this.#isPresent(event.epoch)) return NOTHING;
@@ -287,7 +291,14 @@ export class PromotionMachine {
 
   #refuse(why: string, facts?: PromotionFacts): readonly PromotionAction[] {
     this.#step = 'over';
-    return [{ type: 'refuse', why, facts, heard: this.#heard() }];
+    return [{ type: 'refuse', why: why + this.#bonds(), facts, heard: this.#heard() }];
+  }
+
+  /** What a promotion that failed has changed all the same. */
+  #bonds(): string {
+    if (this.#bound.size === 0) return '';
+    const names = [...this.#bound].join(', ');
+    return `. Its epoch was promised already, by ${names}: until a site is promoted, they take no writes and acknowledge none. Promote one again`;
   }
 
   /** A dry run changes nothing. */

@@ -236,7 +236,7 @@ export class RoleDriver implements RoleContext {
   /** A role message that came over one of the parts' links. */
   #hear(from: string, message: RoleMessage, reply: (message: RoleMessage) => boolean): void {
     if (this.#switchovers.hear(from, message, reply)) return;
-    if (message.kind === 'raise') void promise(this, message).then(reply);
+    if (message.kind === 'raise') void promise(this, from, message).then(reply);
     else this.#taking.hear(from, message);
   }
 

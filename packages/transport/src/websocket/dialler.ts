@@ -41,8 +41,8 @@ class Dialler implements Transport {
     });
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.#dials.map(dial => dial.close()));
+  async close(why?: string): Promise<void> {
+    await Promise.all(this.#dials.map(dial => dial.close(why)));
   }
 
   #checkAuthority(): void {

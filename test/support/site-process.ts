@@ -26,6 +26,8 @@ export interface SiteProcessOptions {
   readonly standby?: string | readonly string[];
   readonly data: string;
   readonly httpPort: number;
+  /** A script that takes the program's arguments, in place of it. */
+  readonly program?: string;
 }
 
 /** A site as people run it: the program in a process of its own. */
@@ -48,6 +50,11 @@ export class SiteProcess implements AsyncDisposable {
     return this.#process !== undefined;
   }
 
+  /** Whether its process ended though nobody here ended it. */
+  get endedByItself(): boolean {
+    return this.#process !== undefined && (this.#process.exitCode !== null || this.#process.signalCode !== null);
+  }
+
   get pid(): number | undefined {
     return this.#process?.pid;
   }
@@ -68,18 +75,19 @@ export class SiteProcess implements AsyncDisposable {
 
   /** Resolves when it answers. */
   async start(withinMs: number): Promise<void> {
-    const { role, site, standby = [], data, httpPort } = this.#options;
+    const { role, site, standby = [], data, httpPort, program = PROGRAM } = this.#options;
     const configs = [this.config].flat().flatMap(config => ['--config', config]);
     const standbys = [standby].flat().flatMap(config => ['--standby-config', config]);
     const settings = [...configs, ...standbys, '--data', data, '--http', `127.0.0.1:${httpPort}`, '--site', site, '--log', 'json'];
-    const child = spawn(process.execPath, [PROGRAM, role, ...settings], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [program, role, ...settings], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
     createInterface({ input: child.stderr }).on('line', line => this.log.push(readLine(line)));
     createInterface({ input: child.stdout }).on('line', line => this.log.push(printed(line)));
     await until(
       `${site} answers`,
       async () => {
-        if (child.exitCode !== null) throw new Error(`${site} ended with ${child.exitCode}: ${this.tail()}`);
+        const end = child.exitCode ?? child.signalCode;
+        if (end !== null) throw new Error(`${site} ended with ${end}: ${this.tail()}`);
         return (await this.status()) !== undefined;
       },
       withinMs,

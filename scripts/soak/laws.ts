@@ -1,0 +1,171 @@
+import { rm } from 'node:fs/promises';
+import { openStore, parseWhen, replayDirectory, verifyDirectory } from 'evertree';
+import type { Chance } from '../../test/simulation/chance.ts';
+import { type HistoryLine, Past, differenceOf, idsOf } from './past.ts';
+import type { SoakSite } from './sites.ts';
+import { type Writes, positionText } from './writes.ts';
+
+const SHOWN = 8;
+
+interface ListedDivergence {
+  readonly name: string;
+  readonly commits: number;
+  readonly missing?: unknown;
+}
+
+/** A line of a divergence's export. */
+interface KeptCommit {
+  readonly position: { readonly epoch: number; readonly revision: number };
+  readonly epochId: string;
+  readonly message?: string;
+  readonly operations: readonly (readonly [string, string, { readonly id: string }?])[];
+}
+
+/** What has to hold whenever all sites follow one primary and nobody writes. */
+export class Laws {
+  readonly #writes: Writes;
+  readonly #mayDiverge: boolean;
+  readonly #fault: (what: string) => void;
+  /** By id the position at which a write stood on all sites: it stands there for ever. */
+  readonly #standing = new Map<string, string>();
+  /** Ids in divergences, of the last check. */
+  #kept = new Set<string>();
+  /** Since the last check retention dropped history that nobody had looked at: a write that is nowhere may have been there. */
+  #isHistoryLost = false;
+  /** Divergences that are known to miss commits which retention dropped. */
+  readonly #incomplete = new Set<string>();
+  /** Ids of writes that are nowhere since retention dropped history. */
+  readonly #dropped = new Set<string>();
+  /** Of the last check. */
+  past: Past | undefined;
+
+  /** @param mayDiverge whether sites are promoted without their primary */
+  constructor(writes: Writes, mayDiverge: boolean, fault: (what: string) => void) {
+    this.#writes = writes;
+    this.#mayDiverge = mayDiverge;
+    this.#fault = fault;
+  }
+
+  /** Writes of which it is not known what became of them: retention dropped the history. */
+  get unproven(): number {
+    return this.#dropped.size;
+  }
+
+  /** All sites stand at one position. */
+  async check(sites: readonly SoakSite[], chance: Chance): Promise<void> {
+    const trees = await Promise.all(sites.map(site => site.ask('GET', '/data')));
+    if (trees.some(({ text }) => text !== trees[0]!.text)) this.#fault('the trees differ');
+    const tables = (await Promise.all(sites.map(site => site.told()))).map(told => JSON.stringify(told?.epochs));
+    if (new Set(tables).size > 1) this.#fault(`the tables of epochs differ: ${tables.join(' and ')}`);
+    const ids = idsOf((JSON.parse(trees[0]!.text) as { readonly k?: unknown }).k);
+    const pasts: Past[] = [];
+    for (const site of sites) {
+      pasts.push(new Past(ids, await site.lines<HistoryLine>('/history?path=/k')));
+    }
+    const past = pasts.reduce((longest, each) => (each.commits.length > longest.commits.length ? each : longest));
+    for (const [index, each] of pasts.entries()) {
+      const difference = each.differenceTo(past);
+      if (difference !== undefined) this.#fault(`the history of ${sites[index]!.site} differs: ${difference}`);
+    }
+    this.#isHistoryLost = false;
+    this.#kept = new Set();
+    this.#follow(past);
+    for (const site of sites) await this.#checkDivergences(site);
+    this.#checkWrites();
+    await this.#checkMoment(chance.pick(sites), past, chance);
+    await this.#verify(chance.pick(sites));
+  }
+
+  /** No process runs any more. */
+  async checkDirectories(sites: readonly SoakSite[], chance: Chance): Promise<void> {
+    for (const site of sites) await this.#verify(site);
+    const { data, site } = chance.pick(sites);
+    const commit = this.past === undefined || !this.past.isWhole ? undefined : chance.pick(this.past.commits);
+    if (commit === undefined) return;
+    const into = `${data}-replayed`;
+    await replayDirectory(data, into, { to: parseWhen(commit.position, Date.now()) });
+    await using store = await openStore({ data: into });
+    const difference = differenceOf(idsOf(store.get('/k')), this.past!.at(commit.position));
+    if (difference !== undefined) this.#fault(`a replay of ${site} up to ${commit.position} is wrong: ${difference}`);
+    else await rm(into, { recursive: true });
+  }
+
+  /** What stood before stands, and nothing that was refused or stands already was added. */
+  #follow(past: Past): void {
+    const { past: before } = this;
+    const known = new Map(past.commits.map(commit => [commit.position, commit]));
+    const first = past.commits[0]?.revision ?? Infinity;
+    for (const commit of before?.commits ?? []) {
+      if (commit.revision < first) continue;
+      if (JSON.stringify(known.get(commit.position)) !== JSON.stringify(commit))
+        this.#fault(`${JSON.stringify(commit)} stood and does not any more`);
+    }
+    const last = before?.commits.at(-1)?.revision ?? 0;
+    if (!past.isWhole && first > last) this.#isHistoryLost = true;
+    for (const { position, revision, isReplay, values } of past.commits) {
+      if (revision <= last) continue;
+      for (const [, id] of values) {
+        if (!isReplay) this.#expectAllowed(id, position);
+        if (!isReplay && this.#standing.has(id)) this.#fault(`${id} stands at ${this.#standing.get(id)} and at ${position}`);
+        this.#standing.set(id, position);
+      }
+    }
+    this.past = past;
+  }
+
+  /** A write may stand, or be kept, at this position. */
+  #expectAllowed(id: string, position: string): void {
+    const write = this.#writes.byId.get(id);
+    if (write === undefined) this.#fault(`${id} at ${position} was written by nobody`);
+    else if (write.outcome === 'refused') this.#fault(`${id} at ${position} was refused with ${write.answer}`);
+    else if ((write.position ?? position) !== position) this.#fault(`${id} is at ${position}, and the answer was ${write.position}`);
+  }
+
+  async #checkDivergences(site: SoakSite): Promise<void> {
+    const { text } = await site.ask('GET', '/divergences');
+    const { divergences } = JSON.parse(text) as { readonly divergences: readonly ListedDivergence[] };
+    if (divergences.length > 0 && !this.#mayDiverge) this.#fault(`${site.site} keeps divergences: ${text}`);
+    for (const { name, commits, missing } of divergences) {
+      const isIncomplete = missing !== undefined && missing !== null && !this.#incomplete.has(`${site.site} ${name}`);
+      if (isIncomplete) this.#isHistoryLost = true;
+      if (isIncomplete) this.#incomplete.add(`${site.site} ${name}`);
+      const kept = await site.lines<Partial<KeptCommit>>(`/divergences/${name}/export`);
+      const found = kept.filter((line): line is KeptCommit => line.position !== undefined);
+      if (found.length !== commits) this.#fault(`${name} at ${site.site} has ${found.length} commits, and tells of ${commits}`);
+      for (const { position, operations, message = '' } of found) {
+        for (const [, path, value] of operations) {
+          if (!path.startsWith('/k/') || value === undefined) continue;
+          this.#kept.add(value.id);
+          if (!message.startsWith('replay of ')) this.#expectAllowed(value.id, positionText(position));
+        }
+      }
+    }
+  }
+
+  /** Each write that was answered for stands, or is kept. */
+  #checkWrites(): void {
+    const lost = [...this.#writes.byId.values()].filter(
+      ({ id, outcome }) => outcome === 'done' && !this.#standing.has(id) && !this.#kept.has(id) && !this.#dropped.has(id),
+    );
+    if (this.#isHistoryLost) for (const { id } of lost) this.#dropped.add(id);
+    if (lost.length === 0 || this.#isHistoryLost) return;
+    const shown = lost.slice(0, SHOWN).map(({ id, site, position, answer }) => `${id} at ${site}, ${answer}, ${position}`);
+    this.#fault(`${lost.length} writes that were answered for are nowhere: ${shown.join('; ')}`);
+  }
+
+  /** A site gives back the state of a moment. */
+  async #checkMoment(site: SoakSite, past: Past, chance: Chance): Promise<void> {
+    const { position } = past.commits[chance.below(past.commits.length)] ?? {};
+    if (position === undefined) return;
+    const { status, text } = await site.ask('GET', `/data/k?at=${position}`);
+    // Another site's history may reach back further.
+    if (status === 410 && !past.isWhole) return;
+    const difference = status === 200 ? differenceOf(idsOf(JSON.parse(text)), past.at(position)) : `${status} ${text.slice(0, 500)}`;
+    if (difference !== undefined) this.#fault(`${site.site} at ${position} is wrong: ${difference}`);
+  }
+
+  async #verify({ site, data }: SoakSite): Promise<void> {
+    const { damages } = await verifyDirectory(data);
+    if (damages.length > 0) this.#fault(`the directory of ${site} is not sound: ${JSON.stringify(damages.slice(0, SHOWN))}`);
+  }
+}

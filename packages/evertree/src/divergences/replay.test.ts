@@ -114,6 +114,28 @@ describe('a replay', () => {
     expect([result!.outcome, result!.as, store.get('/a')]).toEqual(['replayed', { epoch: 1, revision: 3 }, 7]);
   });
 
+  const replayOf = ({ position }: DivergedCommit): DivergedCommit => ({
+    position: { epoch: 5, epochId: '00000000000000ff', revision: 9 },
+    message: `replay of 1-${position.revision} (epoch id ${position.epochId}): mine`,
+    operations: [put('/a', 1)],
+  });
+
+  test('applies no replay that was left behind, after its original was replayed again', async () => {
+    const [own] = diverged([put('/a', 1)]);
+    await replay([own!]);
+    store.put('/a', 7);
+    const [result] = await replay([replayOf(own!)], { force: true });
+    expect([result!.outcome, result!.as, store.get('/a')]).toEqual(['replayed', { epoch: 1, revision: 3 }, 7]);
+  });
+
+  test('applies no replay that was left behind, where its original is in the history itself', async () => {
+    const [own] = diverged([put('/a', 1)]).map(each => ({ ...each, position: { ...each.position, epochId: base.epochId } }));
+    store.put('/a', 1);
+    store.put('/a', 7);
+    const results = await replay([replayOf(own!), ...diverged([put('/a', 2)])], { force: true });
+    expect([outcomes(results), results[0]!.as, store.get('/a')]).toEqual([['replayed', 'applied'], { epoch: 1, revision: 3 }, 2]);
+  });
+
   test('takes a commit that is in the history itself for applied, and what followed it for no conflict', async () => {
     const { epochId } = base;
     store.put('/a', 1);

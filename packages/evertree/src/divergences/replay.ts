@@ -84,6 +84,8 @@ export class Replay {
   readonly #conflicts = new Conflicts();
   /** The revisions of all commits of the divergence, by their epoch: number and id. */
   readonly #commits = new Map<string, RevisionSet>();
+  /** Commits of the divergence that are replays themselves, by the exact position of each commit that they replay, as a text. */
+  readonly #replays = new Map<string, ExactPosition>();
   /** The positions that commits of the divergence have in this history, by their exact position as a text. */
   readonly #replayed = new Map<string, Position>();
   /** Whether the history since the fork is all here. */
@@ -137,11 +139,14 @@ export class Replay {
 
   *#readCommits(): Generator<void> {
     let left = STEP_OPERATIONS;
-    for (const { position, operations } of this.#request.commits) {
+    for (const { position, message, operations } of this.#request.commits) {
       this.#addCommit(position);
+      const originals = originalsOf(message);
+      for (const original of originals) this.#replays.set(formatExactPosition(original), position);
       // It is known without the frames, which this site may no longer have.
-      if (covers(this.#store.lineage, position)) {
-        this.#replayed.set(formatExactPosition(position), { epoch: position.epoch, revision: position.revision });
+      const standing = [position, ...originals].find(each => covers(this.#store.lineage, each));
+      if (standing !== undefined) {
+        this.#replayed.set(formatExactPosition(position), { epoch: standing.epoch, revision: standing.revision });
       }
       for (const { path } of operations) {
         this.#conflicts.add(path);
@@ -161,6 +166,18 @@ export class Replay {
 
   #hasCommit({ epoch, epochId, revision }: ExactPosition): boolean {
     return this.#commits.get(`${epoch}.${epochId}`)?.has(revision) === true;
+  }
+
+  /** The commit of the divergence that a commit of this history is, or is a replay of, or that is a replay of the same one. */
+  #commitOf(position: ExactPosition, message: string | undefined): ExactPosition | undefined {
+    const names = [position, ...originalsOf(message)];
+    const own = names.find(each => this.#hasCommit(each));
+    if (own !== undefined || this.#replays.size === 0) return own;
+    for (const each of names) {
+      const replay = this.#replays.get(formatExactPosition(each));
+      if (replay !== undefined) return replay;
+    }
+    return undefined;
   }
 
   /** Marks what the history that goes on changed since the fork, and which commits were replayed before. */
@@ -203,11 +220,10 @@ export class Replay {
 
   *#mark({ epoch, epochId }: Frame['header'], { revision, message, operations }: ChangeSet): Generator<void> {
     const position = { epoch, revision };
-    const exact = { epoch, epochId, revision };
-    const original = this.#hasCommit(exact) ? exact : originalsOf(message).find(each => this.#hasCommit(each));
-    if (original !== undefined) this.#replayed.set(formatExactPosition(original), position);
+    const commit = this.#commitOf({ epoch, epochId, revision }, message);
+    if (commit !== undefined) this.#replayed.set(formatExactPosition(commit), position);
     for (const [index, { path }] of operations.entries()) {
-      if (original !== undefined) this.#conflicts.applied(path, original.revision);
+      if (commit !== undefined) this.#conflicts.applied(path, commit.revision);
       else this.#conflicts.changed(path, position);
       if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
     }

@@ -209,7 +209,11 @@ describe('promote', () => {
     expect(await done(at('a', 'divergences', 'replay', '1', '--commit', '1-3', '--force'))).toMatch(/^1-3 applied as 2-6\n/);
     await agree();
     expect(JSON.parse(await done(at('a', 'export')))).toEqual({ x: 2, z: { q: 1 } });
-    expect(await done(at('a', 'divergences', 'export', '1'))).toMatch(/^\{"position":\{"epoch":1,"revision":3\},.*"replayed":true\}\n\{/);
+    expect(await done(at('a', 'divergences', 'export', '1'))).toMatch(
+      /^\{"position":\{"epoch":1,"revision":3\},.*"replayed":true,"standing":false\}\n\{/,
+    );
+    expect(await done(at('a', 'divergences'))).toMatch(/all of its commits were applied again: nothing is to be done/);
+    expect(await done(at('a', 'status'))).toMatch(/2 commits kept as \S+; all applied again\n {4}evertree divergences forget /);
     await done(at('a', 'divergences', 'forget', '1'));
     expect(await done(at('a', 'divergences'))).toMatch(/keeps no divergence/);
   });

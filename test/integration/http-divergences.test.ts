@@ -102,6 +102,30 @@ describe('GET /divergences', () => {
     expect(lines.map(({ position }) => position.revision)).toEqual([4, 5, 6]);
   });
 
+  test('tells that nothing of one is missing any more, once all of it was applied again', async () => {
+    const state = async () => ((await site.get('/divergences')) as { divergences: { state: string }[] }).divergences[0]!.state;
+    expect(await state()).toBe('open');
+    await post('replay', { divergence: '1', commits: [4, 5] });
+    expect(await state()).toBe('open');
+    await post('replay', { divergence: '1', commits: [6] });
+    expect(await state()).toBe('replayed');
+    expect(await site.get('/status')).toMatchObject({ divergences: [{ name, state: 'replayed' }] });
+    expect(await site.get('/divergences/1')).toMatchObject({ state: 'replayed', changes: [{ replayed: true, standing: false }, {}, {}] });
+  });
+
+  test('tells that all of one is in the history again, because a site that had it was promoted', async () => {
+    const { store } = site;
+    const base = store.position;
+    store.put('/a', 1);
+    await store.flush();
+    const frames = await readAll(store, base);
+    const divergence = { stream: store.stream!, base, last: store.position, missing: undefined, frames: () => framesOf(frames) };
+    await store.journal.divergences.keep(divergence, 1_790_000_000_000);
+    expect(await site.get('/divergences')).toMatchObject({ divergences: [{ state: 'open' }, { state: 'standing' }] });
+    expect(await site.get('/divergences/2')).toMatchObject({ state: 'standing', changes: [{ replayed: false, standing: true }] });
+    expect(await site.get('/divergences/1')).toMatchObject({ state: 'open', changes: [{ standing: false }, {}, {}] });
+  });
+
   test.each([
     ['/divergences/2', 404, 'NOT_FOUND'],
     ['/divergences/1/commits', 404, 'NOT_FOUND'],

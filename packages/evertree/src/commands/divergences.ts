@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import pico from 'picocolors';
 import type { SiteClient } from '../client/site-client.ts';
 import { optional } from '../optional.ts';
+import type { DivergenceState } from '../divergences/divergence-state.ts';
 import type { ReplayResult } from '../divergences/replay.ts';
 import { visible } from '../logs/visible.ts';
 import { UsageError, REFUSED_BY_STATE } from './exit-status.ts';
@@ -30,6 +31,7 @@ interface DivergenceView {
   readonly paths: readonly string[];
   readonly bytes: number;
   readonly replayed: readonly { readonly from: number; readonly to: number }[];
+  readonly state: DivergenceState;
 }
 
 type PlainChange = readonly [type: string, path: string, value?: unknown];
@@ -42,6 +44,7 @@ interface CommitView {
   readonly message?: string;
   readonly operations: readonly PlainChange[];
   readonly replayed: boolean;
+  readonly standing: boolean;
 }
 
 interface ListOptions extends ClientOptions {
@@ -140,6 +143,7 @@ function divergenceLines({
   bytes,
   missing,
   replayed,
+  state,
 }: DivergenceView): string[] {
   const applied = replayed.reduce((sum, { from, to }) => sum + to - from + 1, 0);
   return [
@@ -147,9 +151,19 @@ function divergenceLines({
     `   ${commitsText(commits)} (${formatBytes(bytes)}) after ${formatPosition(base)} up to ${formatPosition(last)}, from ${timeText(firstTime)} to ${timeText(lastTime)}`,
     `   by ${authors.map(visible).join(', ') || 'nobody named'}, at ${paths.map(path => JSON.stringify(path)).join(', ') || 'no path'}`,
     ...(marks.length === 0 ? [] : [`   ${pico.yellow(`marks that went with it: ${marks.map(mark => JSON.stringify(mark)).join(', ')}`)}`]),
-    ...(applied > 0 ? [`   ${formatCount(applied)} of them applied again`] : []),
+    ...(applied > 0 && state === 'open' ? [`   ${formatCount(applied)} of them applied again`] : []),
+    ...(state === 'open' ? [] : [`   ${pico.green(nothingMissing(state, number))}`]),
     ...(missing === null ? [] : [`   ${pico.yellow('its beginning was dropped before, by retention')}`]),
   ];
+}
+
+/** Why nothing has to be done. The user decides whether it stays. */
+function nothingMissing(state: Exclude<DivergenceState, 'open'>, number: number): string {
+  const why =
+    state === 'standing'
+      ? 'all of it is in the history again, as a site that had it was promoted'
+      : 'all of its commits were applied again';
+  return `${why}: nothing is to be done, and "evertree divergences forget ${number}" drops it`;
 }
 
 function timeText(milliseconds: number | null): string {
@@ -181,18 +195,17 @@ async function show(n: string, options: ListOptions): Promise<void> {
   }
 }
 
-function commitLines({ position, time, author, message, operations, replayed }: CommitView): string[] {
+function commitLines({ position, time, author, message, operations, replayed, standing }: CommitView): string[] {
   const by = author === undefined ? '' : ` by ${visible(author)}`;
   const note = message === undefined ? '' : `: ${visible(message)}`;
+  const again = replayed ? '  (applied again)' : '';
+  const fate = standing ? '  (in the history again)' : again;
   const lines = operations.map(([type, path, value]) =>
     type === 'delete'
       ? `  ${pico.red('delete')} ${pathText(path)}`
       : `  ${pico.green(type)} ${pathText(path)} ${visible(JSON.stringify(value))}`,
   );
-  return [
-    `${pico.bold(formatPosition(position))} ${pico.dim(new Date(time).toISOString())}${by}${note}${replayed ? '  (applied again)' : ''}`,
-    ...lines,
-  ];
+  return [`${pico.bold(formatPosition(position))} ${pico.dim(new Date(time).toISOString())}${by}${note}${fate}`, ...lines];
 }
 
 async function replay(n: string, options: ReplayOptions): Promise<void> {

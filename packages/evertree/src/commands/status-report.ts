@@ -3,6 +3,7 @@ import { formatPosition } from '@evertree/core';
 import pico from 'picocolors';
 import { type ArchiveView, archiveLines, archiveWord } from './archive-report.ts';
 import { type CatchUpsView, catchUpLines } from './catch-up-report.ts';
+import type { DivergenceState } from '../divergences/divergence-state.ts';
 import { formatBytes, formatCount, formatDuration } from './units.ts';
 
 /** What `GET /status` answers. */
@@ -40,7 +41,12 @@ export interface SiteStatus {
   } | null;
   /** Null where the site has none. */
   readonly archive?: ArchiveView | null;
-  readonly divergences?: readonly { readonly name: string; readonly commits: number; readonly keptAt: number }[];
+  readonly divergences?: readonly {
+    readonly name: string;
+    readonly commits: number;
+    readonly keptAt: number;
+    readonly state?: DivergenceState;
+  }[];
   /** Present at a secondary. */
   readonly consumer?: ConsumerView;
 }
@@ -152,9 +158,14 @@ function roleLines(status: SiteStatus, url: string): string[] {
   }
   const reigns = reignsOf(epochs);
   if (reigns.length > 1) lines.push(...reigns.slice(-EPOCHS_SHOWN).map(epochLine));
-  for (const { name, commits } of divergences) {
+  for (const { name, commits, state } of divergences) {
     const count = `${formatCount(commits)} commit${commits === 1 ? '' : 's'}`;
-    lines.push(`  ${pico.yellow('diverged')}  ${count} kept as ${name}`, `    evertree divergences show ${name} --url ${url}`);
+    const isOpen = state === undefined || state === 'open';
+    const again = state === 'standing' ? 'all of it is in the history again' : 'all applied again';
+    lines.push(
+      `  ${isOpen ? pico.yellow('diverged') : 'diverged'}  ${count} kept as ${name}${isOpen ? '' : `; ${again}`}`,
+      `    evertree divergences ${isOpen ? 'show' : 'forget'} ${name} --url ${url}`,
+    );
   }
   return lines;
 }

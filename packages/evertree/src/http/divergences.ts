@@ -1,4 +1,5 @@
 import {
+  covers,
   EvertreeError,
   formatPath,
   includesRevision,
@@ -7,10 +8,12 @@ import {
   type FrameHeader,
   type KeptDivergence,
   type Operation,
+  type Store,
 } from '@evertree/core';
 import { z } from 'zod';
 import { checked } from '../json/checked.ts';
 import { ALL_PATHS } from '../divergences/diverged-commit.ts';
+import { stateOf } from '../divergences/divergence-state.ts';
 import type { HttpContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
 import { RequestError } from './problem.ts';
@@ -33,6 +36,8 @@ interface ShownCommit {
   readonly operations: readonly PlainOperation[];
   /** Whether it was applied again, as far as this site knows. */
   readonly replayed: boolean;
+  /** Whether it is in this site's history itself: a site that had it was promoted. */
+  readonly standing: boolean;
 }
 
 /** GET /divergences: those that this site keeps, the oldest first. GET /divergences/N, GET /divergences/N/export */
@@ -40,8 +45,8 @@ export async function getDivergences(exchange: Exchange): Promise<void> {
   const [wanted, resource, ...rest] = exchange.target.path.slice('/divergences'.length).split('/').slice(1).map(decodeSegment);
   if (wanted === undefined) {
     exchange.refuseParameters();
-    const list = exchange.context.store.journal.divergences.list();
-    exchange.answer(200, { divergences: list.map(shown) });
+    const { store } = exchange.context;
+    exchange.answer(200, { divergences: store.journal.divergences.list().map((each, index) => shown(store, each, index + 1)) });
   } else if (resource === undefined) {
     await answerPage(exchange, findDivergence(exchange.context, wanted));
   } else if (resource === 'export' && rest.length === 0) {
@@ -69,14 +74,19 @@ export function findDivergence({ store }: HttpContext, wanted: string): KeptDive
   );
 }
 
-function shown(divergence: KeptDivergence, index: number): object {
+function shown(store: Store, divergence: KeptDivergence, number: number): object {
   const { firstTime = null, lastTime = null, missing = null, ...rest } = divergence;
-  return { number: index + 1, ...rest, firstTime, lastTime, missing };
+  return { number, ...rest, state: stateOf(store, divergence), firstTime, lastTime, missing };
 }
 
 async function* commitsOf(context: HttpContext, divergence: KeptDivergence): AsyncGenerator<ShownCommit> {
+  const { epochs, stable } = context.store;
+  const history = { epochs, last: stable.position };
   for await (const [header, changeSet] of divergedChangeSets(context, divergence)) {
-    yield shownCommit(header, changeSet, includesRevision(divergence.replayed, changeSet.revision));
+    const { epoch, epochId } = header;
+    const { revision } = changeSet;
+    const replayed = includesRevision(divergence.replayed, revision);
+    yield shownCommit(header, changeSet, replayed, covers(history, { epoch, epochId, revision }));
   }
 }
 
@@ -99,8 +109,9 @@ function shownCommit(
   { epoch, epochId }: FrameHeader,
   { revision, time, author, message, operations }: ChangeSet,
   replayed: boolean,
+  standing: boolean,
 ): ShownCommit {
-  return { position: { epoch, revision }, epochId, time, author, message, operations: operations.map(plainOperation), replayed };
+  return { position: { epoch, revision }, epochId, time, author, message, operations: operations.map(plainOperation), replayed, standing };
 }
 
 function plainOperation(operation: Operation): PlainOperation {
@@ -120,7 +131,7 @@ async function answerPage(exchange: Exchange, divergence: KeptDivergence & { rea
     }
     changes.push(commit);
   }
-  exchange.answer(200, { ...shown(divergence, divergence.number - 1), changes, next });
+  exchange.answer(200, { ...shown(exchange.context.store, divergence, divergence.number), changes, next });
 }
 
 function pageOf({ target }: Exchange): { readonly after: number; readonly limit: number } {

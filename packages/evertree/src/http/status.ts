@@ -1,4 +1,5 @@
 import { ORIGIN, type Position, type Role, type Store } from '@evertree/core';
+import { stateOf } from '../divergences/divergence-state.ts';
 import type { HttpContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
 import { RequestError } from './problem.ts';
@@ -44,7 +45,10 @@ const EPOCHS_TOLD = 32;
 function rolesOf({ store, site, admission }: HttpContext): object {
   const { position } = store.stable;
   const { fencedBy } = store.journal.identity;
-  const divergences = store.journal.divergences.list().map(({ name, commits, keptAt }) => ({ name, commits, keptAt }));
+  const divergences = store.journal.divergences.list().map(each => {
+    const { name, commits, keptAt } = each;
+    return { name, commits, keptAt, state: stateOf(store, each) };
+  });
   return {
     standing: site.standing,
     epochs: store.epochs.filter(({ base }) => base.revision < position.revision).slice(-EPOCHS_TOLD),

@@ -14,7 +14,6 @@ const supports: JournalSupports = {
   durable: true,
   snapshots: true,
   retention: true,
-  segments: true,
   tearing: true,
   settlesAtClose: true,
   ownsPlace: true,

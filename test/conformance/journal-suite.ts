@@ -12,8 +12,6 @@ export interface JournalSupports {
   readonly snapshots: boolean;
   /** Retention drops the history that nothing asks for. */
   readonly retention: boolean;
-  /** The frames lie in segments, which are sealed. */
-  readonly segments: boolean;
   /** The test can tear its last write, as a power loss does. */
   readonly tearing: boolean;
   /** `close` makes pending frames stable. */

@@ -1,7 +1,6 @@
 import { ORIGIN } from '@evertree/core';
-import type { SealedSegment } from '@evertree/core';
 import { describe, expect, test } from 'vitest';
-import { type JournalSuite, fill, readAll, expectedFrames, save } from './journal-suite.ts';
+import { type JournalSuite, fill, save } from './journal-suite.ts';
 
 /** Cases of finding by time, of finding a snapshot, and of telling which segments are sealed. */
 export function testTime({ supports, prepare, filled }: JournalSuite): void {
@@ -70,43 +69,6 @@ export function testTime({ supports, prepare, filled }: JournalSuite): void {
       expect(again.snapshots.list.map(({ position }) => position.revision)).toEqual(saved);
       expect(await again.snapshots.newest(ORIGIN)).toBe(undefined);
       expect((await again.snapshots.newest())?.header.position).toEqual(chain.position);
-    });
-  });
-
-  describe.runIf(supports.segments)('sealed segments', () => {
-    test('are listed once each, with ranges that follow each other and hold the frames', async () => {
-      const { journal, chain, open } = await prepare();
-      const told: SealedSegment[] = [];
-      using _ = journal.log.onSealed(segment => void told.push(segment));
-      await fill(journal, chain, 200, 300);
-      await journal.close();
-      expect(told.length).toBeGreaterThan(4);
-      expect(told[0]?.base).toEqual(ORIGIN);
-      for (const [index, { base, last, lastTime }] of told.entries()) {
-        expect(base).toEqual(told[index - 1]?.last ?? ORIGIN);
-        expect(lastTime).toBe(chain.frames[last.revision - 1]?.header.lastTime);
-      }
-      const again = await open();
-      expect(again.log.sealed).toEqual(told);
-      const { base, last } = told[1]!;
-      const frames = (await readAll(again, base)).slice(0, last.revision - base.revision);
-      expect(frames).toEqual(expectedFrames(chain.frames.slice(base.revision, last.revision)));
-    });
-
-    test('are listed again after a crash, if they are still there', async () => {
-      const { journal, chain, open, crash } = await filled(200);
-      const before = journal.log.sealed.length;
-      await crash();
-      const again = await open();
-      expect(again.log.sealed.length).toBeGreaterThanOrEqual(before);
-      expect(again.log.sealed.at(-1)!.last.revision).toBeLessThan(chain.position.revision);
-    });
-
-    test('leave the list when retention drops them', async () => {
-      const { journal, chain } = await filled(200);
-      await save(journal, chain, ['the tree']);
-      await journal.retention.apply();
-      expect(journal.log.sealed.every(({ last }) => last.revision > journal.log.base.revision)).toBe(true);
     });
   });
 }

@@ -16,7 +16,6 @@ testJournal(
     durable: false,
     snapshots: false,
     retention: false,
-    segments: false,
     tearing: false,
     settlesAtClose: true,
     ownsPlace: false,

@@ -41,5 +41,5 @@ testJournal(
       [Symbol.asyncDispose]: async () => undefined,
     };
   },
-  { durable: true, snapshots: true, retention: true, segments: true, tearing: true, settlesAtClose: true, ownsPlace: true },
+  { durable: true, snapshots: true, retention: true, tearing: true, settlesAtClose: true, ownsPlace: true },
 );

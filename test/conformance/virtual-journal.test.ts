@@ -24,7 +24,6 @@ testJournal(
     durable: true,
     snapshots: true,
     retention: false,
-    segments: false,
     tearing: false,
     settlesAtClose: false,
     ownsPlace: false,

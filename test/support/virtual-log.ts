@@ -12,7 +12,6 @@ import type {
   Lease,
   LeaseKind,
   Role,
-  SealedSegment,
   SnapshotHeader,
   SnapshotOptions,
   StoredFrame,
@@ -63,7 +62,6 @@ export function storedSnapshot({ header, chunks }: KeptSnapshot): StoredSnapshot
 export class VirtualLog implements FrameLog {
   readonly durable = true;
   readonly failure = undefined;
-  readonly sealed: readonly SealedSegment[] = [];
   state: JournalState = 'open';
   /** Milliseconds of virtual time that a group takes. */
   syncMs = 1;
@@ -194,11 +192,6 @@ export class VirtualLog implements FrameLog {
     if (samePosition(position, ORIGIN)) storage.stream = undefined;
     moved?.();
     this.#events.emit('progress');
-  }
-
-  /** Nothing lies in files. */
-  onSealed(): Disposable {
-    return { [Symbol.dispose]: () => undefined };
   }
 
   /** @throws EvertreeError CLOSED */

@@ -1,21 +1,10 @@
-import type {
-  Disk,
-  Divergence,
-  ExactPosition,
-  Frame,
-  FrameHeader,
-  FrameLog,
-  FrameReader,
-  JournalState,
-  SealedSegment,
-} from '@evertree/core';
+import type { Disk, Divergence, ExactPosition, Frame, FrameHeader, FrameLog, FrameReader, JournalState } from '@evertree/core';
 import { readFailed } from './groups/failure.ts';
 import type { GroupCommit } from './groups/group-commit.ts';
 import type { Rewinder } from './rewind/rewinder.ts';
 import type { FindOptions } from './segments/frame-search.ts';
 import { findByTime, findFrame } from './segments/frame-search.ts';
 import type { SegmentList } from './segments/segment-list.ts';
-import type { Segment } from './segments/segment.ts';
 import { HistoryReader } from './segments/history-reader.ts';
 
 /** The log of a journal on disk. `GroupCommit` writes it; `SegmentList` knows which frames are stable. */
@@ -95,21 +84,8 @@ export class DiskLog implements FrameLog {
   rewind(position: ExactPosition, keep: (divergence: Divergence) => Promise<void>, moved?: () => void): Promise<void> {
     return this.#rewinder.rewind(position, keep, moved);
   }
-
-  get sealed(): readonly SealedSegment[] {
-    return this.#history.segments.filter(segment => segment.sealed).map(sealedSegment);
-  }
-
-  onSealed(listener: (segment: SealedSegment) => void): Disposable {
-    return this.#commit.events.on('sealed', listener);
-  }
 }
 
 function rethrow(error: unknown): never {
   throw readFailed(error);
-}
-
-/** A segment as callers of `FrameLog` see it. */
-export function sealedSegment({ header, last, lastTime, bytes }: Segment): SealedSegment {
-  return { base: header.base, last, lastTime, bytes };
 }

@@ -8,7 +8,6 @@ import type {
   JournalState,
   Keep,
   Reporter,
-  SealedSegment,
   SnapshotHeader,
   SnapshotOptions,
   StoredFrame,
@@ -26,7 +25,6 @@ export class MemoryLog implements FrameLog {
   readonly failure = undefined;
   readonly pendingBytes = 0;
   readonly busy = false;
-  readonly sealed: readonly SealedSegment[] = [];
   readonly #clock: Clock;
   readonly #frames: FrameTail;
   readonly #events: Emitter<JournalEvents>;
@@ -134,11 +132,6 @@ export class MemoryLog implements FrameLog {
     if (samePosition(position, ORIGIN)) this.#stream = undefined;
     moved?.();
     this.#tellSoon();
-  }
-
-  /** There are no segments, so that the listener is never called. */
-  onSealed(): Disposable {
-    return { [Symbol.dispose]: () => undefined };
   }
 
   /** @throws EvertreeError CLOSED */

@@ -6,7 +6,7 @@ import { removeFiles } from './disk/removal.ts';
 import { DiskDivergences, findDivergences } from './divergences/disk-divergences.ts';
 import { DiskIdentity } from './site/disk-identity.ts';
 import { DiskLeases } from './leases/disk-leases.ts';
-import { DiskLog, sealedSegment } from './disk-log.ts';
+import { DiskLog } from './disk-log.ts';
 import { GroupCommit } from './groups/group-commit.ts';
 import { SegmentList } from './segments/segment-list.ts';
 import { SEGMENT_DIRECTORY, SITE_FILE, SNAPSHOT_DIRECTORY } from './site/layout.ts';
@@ -91,7 +91,6 @@ async function openLocked(given: OpenJournalArguments, lock: AsyncDisposable): P
     mode,
     failed: error => commit.fail(error),
     switched: () => retainer.retainSoon(),
-    sealed: segment => commit.events.emit('sealed', sealedSegment(segment)),
   });
   await history.start(start);
   const snapshots = new SnapshotList(disk, findings.snapshots);

@@ -172,27 +172,6 @@ export interface FrameLog {
    *   would then have to begin with, does not reach back to it
    */
   rewind(position: ExactPosition, keep: Keep, moved?: () => void): Promise<void>;
-
-  /**
-   * Segments that take no more frames, oldest first. They go one by one as retention drops them. Always empty for a
-   * journal in memory.
-   */
-  readonly sealed: readonly SealedSegment[];
-  /**
-   * Calls the listener after each sealing, so that something can be built from the segment's frames. Retention may drop
-   * the segment before the listener has read it.
-   */
-  onSealed(listener: (segment: SealedSegment) => void): Disposable;
-}
-
-/** A stretch of frames that lies in one file and changes no more: `log.read(base)` gives them. */
-export interface SealedSegment {
-  /** The position that its first frame follows. */
-  readonly base: ExactPosition;
-  readonly last: ExactPosition;
-  /** Commit time of its last change set, milliseconds since 1970. */
-  readonly lastTime: number;
-  readonly bytes: number;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Clock, Disk, ExactPosition, Frame, JournalState, Reporter, SealedSegment } from '@evertree/core';
+import type { Clock, Disk, ExactPosition, Frame, JournalState, Reporter } from '@evertree/core';
 import { Emitter, ORIGIN, Waiters } from '@evertree/core';
 import { findShortage } from '../disk/room-probe.ts';
 import type { ActiveSegment, Group } from '../segments/active-segment.ts';
@@ -12,7 +12,6 @@ import type { SegmentList } from '../segments/segment-list.ts';
 export interface JournalEvents {
   /** A group became stable, or the state changed. */
   progress: () => void;
-  sealed: (segment: SealedSegment) => void;
 }
 
 /**

@@ -18,16 +18,14 @@ import type { Findings } from './survey.ts';
  */
 export async function restore(disk: Disk, findings: Findings, report: Reporter, detachedMaxBytes: number): Promise<HistoryStart> {
   const { choice, leftovers } = findings;
+  const newest = choice.segments.at(-1);
   await detach(disk, findings, report);
   for (const path of leftovers) await disk.remove(path);
   for (const found of choice.segments) {
-    const isNewest = found === choice.segments.at(-1);
-    await mend(disk, found, isNewest, { report, detachedMaxBytes });
-    found.segment.sealed = found.sealed || !isNewest;
+    await mend(disk, found, found === newest, { report, detachedMaxBytes });
   }
   await disk.syncDirectory(SEGMENT_DIRECTORY);
   await disk.syncDirectory(SNAPSHOT_DIRECTORY);
-  const newest = choice.segments.at(-1);
   return {
     base: choice.base,
     generation: choice.generation,

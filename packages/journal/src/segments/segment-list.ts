@@ -25,8 +25,6 @@ export interface SegmentListOptions {
   readonly failed: (error: unknown) => void;
   /** A new segment became the active one. */
   readonly switched: () => void;
-  /** A former active segment was sealed. */
-  readonly sealed: (segment: Segment) => void;
 }
 
 /** The history that recovery found. */
@@ -194,7 +192,6 @@ export class SegmentList {
       segment.lastTime = time;
       segment.end = end;
       segment.bytes = end;
-      segment.sealed = false;
     }
     this.#stable = position;
     this.#rewinds++;
@@ -220,14 +217,8 @@ export class SegmentList {
     this.#active = next;
     this.#segments.push(next.segment);
     if (before === undefined) return;
-    this.#closing = this.#closing.then(() => this.#seal(before)).catch(this.#options.failed);
+    this.#closing = this.#closing.then(() => before.seal()).catch(this.#options.failed);
     this.#options.switched();
-  }
-
-  async #seal(closed: ActiveSegment): Promise<void> {
-    await closed.seal();
-    closed.segment.sealed = true;
-    this.#options.sealed(closed.segment);
   }
 
   #header(stream: string): SegmentHeader {

@@ -18,8 +18,6 @@ export interface Segment {
   bytes: number;
   /** Undefined for a sealed segment until it is searched for the first time. */
   index: SparseIndex | undefined;
-  /** It takes no more frames. */
-  sealed: boolean;
 }
 
 export function emptySegment(path: string, header: SegmentHeader): Segment {
@@ -31,7 +29,6 @@ export function emptySegment(path: string, header: SegmentHeader): Segment {
     end: SEGMENT_HEADER_BYTES,
     bytes: SEGMENT_HEADER_BYTES,
     index: new SparseIndex(),
-    sealed: false,
   };
 }
 

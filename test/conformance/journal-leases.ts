@@ -88,7 +88,7 @@ export function testLeases({ supports, prepare, filled }: JournalSuite): void {
       await fill(journal, chain, 100, 300);
       await save(journal, chain, ['the tree']);
       await journal.retention.apply();
-      expect(journal.retention.status).toMatchObject({ isNear: true, atRisk: ['b'] });
+      expect(journal.retention.status).toMatchObject({ atRisk: ['b'] });
       journal.leases.hold('peer', 'b', chain.position);
       expect(journal.retention.status?.atRisk).toEqual([]);
     });

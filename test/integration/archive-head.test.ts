@@ -71,7 +71,7 @@ describe('HEAD moves', () => {
     const target = await opened();
     await putEntry(target, stretch(0, 5));
     target.fail({ operation: 'replace', key: /^HEAD$/, tookEffect: true, times: 1 });
-    expect(await movingHead(target, adding(0, 5))).toMatchObject({ isMoved: true });
+    await movingHead(target, adding(0, 5));
     expect((await readHeadState(target)).head.counter).toBe(2);
   });
 
@@ -89,7 +89,7 @@ describe('HEAD moves', () => {
     };
     let asked = 0;
     const change = adding(0, 5);
-    expect(await movingHead(target, state => (asked++, change(state)))).toMatchObject({ isMoved: true });
+    await movingHead(target, state => (asked++, change(state)));
     expect({ asked, held: await heldRevisions(target) }).toEqual({ asked: 1, held: [5, 9] });
   });
 

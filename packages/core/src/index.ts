@@ -71,5 +71,5 @@ export * from './seams/role-message.ts';
 export * from './seams/transport.ts';
 export { measure, sameValue } from './tree/content.ts';
 export { getInside } from './tree/tree.ts';
-export { type PreparationHints, PreparedValue, prepareValue } from './tree/prepared-value.ts';
+export type { PreparationHints } from './tree/prepared-value.ts';
 export type { Value } from './tree/value.ts';

@@ -63,8 +63,6 @@ export interface MarkWish {
   readonly name: string;
   /** Whether it may take a name that another mark has. */
   readonly move: boolean;
-  readonly author: string | undefined;
-  readonly message: string | undefined;
 }
 
 /**

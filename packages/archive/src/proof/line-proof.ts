@@ -50,7 +50,7 @@ export class LineProof {
     const { line, stored, memory, list } = this.#options;
     const tails: FoundTail[] = [];
     for (const note of line.tails) {
-      const objects = (stored.tails.get(note.path)?.objects ?? []).map(object => ({ kind: 'tail', tail: note, ...object }) as const);
+      const objects = (stored.tails.get(note.path) ?? []).map(object => ({ kind: 'tail', tail: note, ...object }) as const);
       const verified = memory.tails.get(note.path);
       this.#tails.set(note.path, new TailOrder(line.id, note, verified, list));
       tails.push(await this.#found(note, objects));

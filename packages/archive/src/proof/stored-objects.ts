@@ -3,16 +3,17 @@ import { IMAGE_PREFIX, STRETCH_PREFIX, TAIL_PREFIX } from '../format/object-keys
 import type { Target } from '../targets/target.ts';
 import type { FindingList } from './archive-finding.ts';
 
-/** The objects of a tail's note that are there, in order: each has the number after the one before. */
-export interface TailListing {
+/** An object of a tail that is there. */
+export interface TailObject {
   readonly path: string;
-  readonly objects: readonly { readonly path: string; readonly number: number; readonly bytes: number }[];
+  readonly number: number;
+  readonly bytes: number;
 }
 
 /** What lies in a target, against what a manifest needs. */
 export interface StoredObjects {
-  /** By the path of the tail's note. */
-  readonly tails: ReadonlyMap<string, TailListing>;
+  /** By the path of the tail's note, in order: each has the number after the one before. */
+  readonly tails: ReadonlyMap<string, readonly TailObject[]>;
 }
 
 /**
@@ -70,7 +71,7 @@ class TailNumbers {
   readonly #line: ArchiveLine;
   readonly #path: string;
   readonly #from: number;
-  readonly #objects: { readonly path: string; readonly number: number; readonly bytes: number }[] = [];
+  readonly #objects: TailObject[] = [];
 
   constructor(line: ArchiveLine, path: string, from: number) {
     this.#line = line;
@@ -85,10 +86,10 @@ class TailNumbers {
   }
 
   /** Only the first ones, up to the first that is missing, can be read. */
-  end(list: FindingList): TailListing {
+  end(list: FindingList): readonly TailObject[] {
     const objects = this.#objects.toSorted((a, b) => a.number - b.number);
     const first = objects.findIndex(({ number }, index) => number !== this.#from + index);
-    if (first < 0) return { path: this.#path, objects };
+    if (first < 0) return objects;
     const lost = this.#from + first;
     const object = `${this.#path}/${String(lost).padStart(10, '0')}`;
     const next = objects[first]!.number;
@@ -96,6 +97,6 @@ class TailNumbers {
     const problem = `it is missing, and ${next} follows: what is in ${behind === 1 ? 'that one' : `the ${behind} objects from there on`} can't be restored`;
     const revision = this.#line.tails.find(({ path }) => path === this.#path)!.base.revision;
     list.add({ level: 0, object, line: this.#line.id, revision, problem });
-    return { path: this.#path, objects: objects.slice(0, first) };
+    return objects.slice(0, first);
   }
 }

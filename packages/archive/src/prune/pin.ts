@@ -85,12 +85,6 @@ export class Pin implements AsyncDisposable {
     return this.#notHeld;
   }
 
-  /** @throws EvertreeError COMPACTED if it was lost after it had held, so that what is read may be gone */
-  assertNotLost(): void {
-    const lost = this.notHeld;
-    if (lost?.code === 'COMPACTED') throw lost;
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
     this.#timer?.[Symbol.dispose]();

@@ -7,7 +7,7 @@ import { encodeManifest } from '../format/manifest-codec.ts';
 import type { ArchivedObject, Manifest } from '../format/manifest.ts';
 import { HEAD_KEY, manifestKey } from '../format/object-keys.ts';
 import type { Target } from '../targets/target.ts';
-import { type HeadState, type ManifestCache, manifestsBefore, readHeadState } from './head-state.ts';
+import { type ArchiveState, type HeadState, type ManifestCache, manifestsBefore, readHeadState } from './head-state.ts';
 import { NamedObjects } from './named-objects.ts';
 
 /** What is to count from now on. What is left out stays as it is. */
@@ -22,13 +22,6 @@ export interface MovingOptions {
   readonly pause?: () => Promise<void>;
 }
 
-export interface MovedHead {
-  readonly head: ArchiveHead;
-  readonly manifest: Manifest | undefined;
-  /** False if there was nothing to change. */
-  readonly isMoved: boolean;
-}
-
 /** How often HEAD is read again and the change made anew. Each time some other writer got on, so it is much. */
 const HEAD_TRIES = 50;
 /** Objects that are looked for at a time before a manifest names them. */
@@ -41,6 +34,7 @@ const LOOKED_FOR_AT_ONCE = 8;
  * A manifest never names an object that was condemned in the one before it, or that is not there: see `assertNamable`.
  * @param change called again with each newer state, so it finds out from that whether what it wants is done already; it
  *   gives undefined if there is nothing to do. What it throws ends the attempt.
+ * @returns what the archive is then
  * @throws EvertreeError COMPACTED with `paths` where objects to be named were condemned or pruned: write them anew under
  *   other keys; UNREACHABLE if others were always first; those of `readHeadState` and of the target
  */
@@ -48,19 +42,19 @@ export async function movingHead(
   target: Target,
   change: (state: HeadState) => HeadChange | undefined | Promise<HeadChange | undefined>,
   { cache, pause }: MovingOptions = {},
-): Promise<MovedHead> {
+): Promise<ArchiveState> {
   let ours: PreparedHead | undefined;
   for (let tries = 0; tries < HEAD_TRIES; tries++) {
     if (tries > 0) await pause?.();
     const state = await readHeadState(target, cache);
-    if (ours !== undefined && (await counts(target, state, ours))) return { head: state.head, manifest: state.manifest, isMoved: true };
+    if (ours !== undefined && (await counts(target, state, ours))) return state;
     const wish = await change(state);
-    if (wish === undefined) return { head: state.head, manifest: state.manifest, isMoved: false };
+    if (wish === undefined) return state;
     ours = prepare(state, wish);
     if (ours.isPublishing) await createManifest(target, state, ours);
     if (!(await replaceHead(target, state, ours))) continue;
     if (ours.isPublishing) cache?.set(ours.head.manifest!, ours.manifest!);
-    return { head: ours.head, manifest: ours.manifest, isMoved: true };
+    return ours;
   }
   const message = `HEAD of ${target.name} was changed by others each of ${HEAD_TRIES} times; try again when fewer write to this archive`;
   throw new EvertreeError('UNREACHABLE', message, { target: target.name, tries: HEAD_TRIES });

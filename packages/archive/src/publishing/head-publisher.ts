@@ -1,14 +1,11 @@
 import type { Clock, Random } from '@evertree/core';
-import { type HeadChange, type MovedHead, movingHead } from './head-mover.ts';
-import { type HeadState, ManifestCache, readHeadState } from './head-state.ts';
+import { type HeadChange, movingHead } from './head-mover.ts';
+import { type ArchiveState, ManifestCache, readHeadState } from './head-state.ts';
 import type { Target } from '../targets/target.ts';
 import { wait } from '../targets/waiting.ts';
 
 /** After a lost round the next one begins within this time, in milliseconds. */
 const ROUND_PAUSE_MS = 50;
-
-/** What an archive is at a moment; the manifest is undefined before the first backup. */
-export type ArchiveState = Pick<HeadState, 'head' | 'manifest'>;
 
 /**
  * Makes a change from what the archive is now. It may be called several times, each time with what others have published
@@ -38,7 +35,7 @@ export class HeadPublisher {
    * @returns what the archive is after it
    * @throws EvertreeError as `movingHead`, and what `change` throws
    */
-  publish(change: PlannedChange): Promise<MovedHead> {
+  publish(change: PlannedChange): Promise<ArchiveState> {
     return movingHead(this.#target, state => change(state, state.time), { cache: this.#cache, pause: this.#pause });
   }
 }

@@ -18,6 +18,9 @@ export interface HeadState {
   readonly time: number;
 }
 
+/** What an archive is at a moment. */
+export type ArchiveState = Pick<HeadState, 'head' | 'manifest'>;
+
 /** The manifest that was read or written last: most times it is the one that counts still. */
 export class ManifestCache {
   #known: { readonly sha256: string; readonly manifest: Manifest } | undefined;

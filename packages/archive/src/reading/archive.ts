@@ -56,8 +56,6 @@ export class Archive {
   readonly stream: string | undefined;
   /** Undefined where HEAD is missing or damaged. */
   readonly head: ArchiveHead | undefined;
-  /** HEAD's tag at the target; undefined where it is missing. */
-  readonly headTag: string | undefined;
   /** Undefined before the first backup. */
   readonly manifest: Manifest | undefined;
   readonly manifestHash: string | undefined;
@@ -79,7 +77,6 @@ export class Archive {
   ) {
     this.target = target;
     this.head = chosen.head;
-    this.headTag = chosen.tag;
     this.manifest = chosen.manifest;
     this.manifestHash = chosen.manifestHash;
     this.id = idOf(chosen);

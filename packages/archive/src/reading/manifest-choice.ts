@@ -10,8 +10,6 @@ import type { ListedObject, Target } from '../targets/target.ts';
 export interface ChosenManifest {
   /** Undefined where HEAD is missing or damaged. */
   readonly head: ArchiveHead | undefined;
-  /** HEAD's tag at the target, for whoever replaces it; undefined where it is missing. */
-  readonly tag: string | undefined;
   /** Undefined before the first backup. */
   readonly manifest: Manifest | undefined;
   readonly manifestHash: string | undefined;
@@ -35,12 +33,11 @@ export async function chooseManifest(target: Target, report: Reporter): Promise<
   };
   const stored = await target.get(HEAD_KEY);
   const head = stored === undefined ? undefined : readSound(() => parseHead(stored.bytes), HEAD_KEY, tell);
-  const tag = stored?.tag;
   if (head !== undefined) {
     const { manifest: hash } = head;
-    if (hash === null) return { head, tag, manifest: undefined, manifestHash: undefined, problems };
+    if (hash === null) return { head, manifest: undefined, manifestHash: undefined, problems };
     const manifest = await readManifest(target, hash, tell);
-    if (manifest !== undefined) return { head, tag, manifest, manifestHash: hash, problems };
+    if (manifest !== undefined) return { head, manifest, manifestHash: hash, problems };
   }
   const found = await newestSound(target, head?.archive, tell);
   if (found === undefined && stored === undefined && problems.length === 0) {
@@ -59,7 +56,7 @@ export async function chooseManifest(target: Target, report: Reporter): Promise<
   const { manifest, hash } = found;
   const text = `the newest sound manifest ${manifestKey(hash)} was taken: what was archived after ${new Date(manifest.time).toISOString()} may be missing`;
   report({ level: 'warn', event: 'archive-older-manifest', message: text, details: { manifest: hash } });
-  return { head, tag, manifest, manifestHash: hash, problems: [...problems, { object: manifestKey(hash), text }] };
+  return { head, manifest, manifestHash: hash, problems: [...problems, { object: manifestKey(hash), text }] };
 }
 
 async function readManifest(target: Target, hash: string, tell: (object: string, text: string) => void): Promise<Manifest | undefined> {

@@ -2,7 +2,7 @@ import type { Clock } from '@evertree/core';
 import { EvertreeError, formatPosition, samePosition } from '@evertree/core';
 import { asError } from '@evertree/journal/files';
 import type { ArchiveSource } from './archive-source.ts';
-import type { ArchiverOptions, BackupResult } from './archiver-options.ts';
+import type { BackupResult } from './archiver-options.ts';
 import type { ArchivedEnd } from './frame-batch.ts';
 import type { ImageOwner } from './image-writer.ts';
 import { HistoryMoved } from './history-moved.ts';
@@ -35,7 +35,6 @@ export interface FollowedLineParts {
   readonly site: string;
   readonly source: ArchiveSource;
   readonly clock: Clock;
-  readonly options: ArchiverOptions;
   readonly board: ProgressBoard;
   readonly spool: SpoolWatch;
 }

@@ -6,7 +6,7 @@ import type { ArchiveSource, SourceExtent } from './archive-source.ts';
 import type { ArchivedEnd } from './frame-batch.ts';
 import { findEnd, type ArchivedLineEnd } from './line-end.ts';
 import type { LineFile } from './line-file.ts';
-import type { ArchiveState } from '../publishing/head-publisher.ts';
+import type { ArchiveState } from '../publishing/head-state.ts';
 
 /** How a site goes on in an archive. */
 export type Continuation =

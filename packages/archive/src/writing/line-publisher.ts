@@ -6,7 +6,8 @@ import { assertUsable, type Usage } from './archive-use.ts';
 import type { ImageOwner } from './image-writer.ts';
 import { LineLost, ObjectsPruned } from './object-writer.ts';
 import type { HeadChange } from '../publishing/head-mover.ts';
-import type { ArchiveState, HeadPublisher } from '../publishing/head-publisher.ts';
+import type { HeadPublisher } from '../publishing/head-publisher.ts';
+import type { ArchiveState } from '../publishing/head-state.ts';
 
 /** What is new in a line. */
 export interface LineChange {

@@ -50,11 +50,8 @@ export interface HeldHistory {
 
 /** How much room the history takes, and which peers it does not reach, or soon will not. As of now. */
 export interface RetentionStatus {
-  readonly storedBytes: number;
   /** What segments and snapshots may take. */
   readonly maxBytes: number;
-  /** Whether little of that is left. */
-  readonly isNear: boolean;
   /** Peers that will need a full copy if they stay away, the one furthest behind first. */
   readonly atRisk: readonly string[];
   /** Peers that need a full copy already: retention has dropped the frames that they need. */

@@ -169,11 +169,7 @@ export class History implements Lineage {
     return this.#writer.body.codec;
   }
 
-  /** Change sets that are not cut into a frame yet, and their bytes. */
-  get openCount(): number {
-    return this.#writer.count;
-  }
-
+  /** Bytes of the change sets that are not cut into a frame yet. */
   get openBytes(): number {
     return this.#writer.count === 0 ? 0 : this.#writer.body.length;
   }

@@ -41,7 +41,7 @@ export class Marking {
     this.#assertMay(options);
     checkMarkName(name);
     const named = at === undefined ? undefined : positionIn(history, at);
-    const moved = checkRoom(history.marks, { name, move, author, message });
+    const moved = checkRoom(history.marks, { name, move });
     cut();
     history.mark(name, named?.revision, { author, message });
     if (moved !== undefined) report({ level: 'warn', event: 'mark-moved', message: explainMove(moved, history.marks.at(-1)!) });

@@ -18,8 +18,7 @@ import type { Mark } from '../marks.ts';
 import { Marking, type MarkOptions } from './marking.ts';
 import { Listeners } from '../listeners/listeners.ts';
 import { TreeNode } from '../tree/node.ts';
-import { parsePath, type Path, type PathLike } from '../tree/path.ts';
-import { type PreparationHints, type PreparedValue, prepareValue } from '../tree/prepared-value.ts';
+import { parsePath, type PathLike } from '../tree/path.ts';
 import type { PatternLike } from '../listeners/pattern.ts';
 import { type Boundary, type Epoch, type ExactPosition } from '../position.ts';
 import { recover, type Recovered } from './recovery.ts';
@@ -209,14 +208,6 @@ export class Store extends SingleWrites implements AsyncDisposable {
   /** Puts a value at a path, as a transaction of its own. */
   put(path: PathLike, value: unknown, options?: CommitOptions): Commit {
     return this.#committing.put(path, value, options);
-  }
-
-  /**
-   * As the function `prepareValue`, for a put in this store. It also compares, in steps, an array with the one that stands
-   * at the path: if that still stands when an equal value is put, the put does not compare them again.
-   */
-  prepareValue(value: unknown, path: Path, hints: PreparationHints = {}): Generator<void, PreparedValue, void> {
-    return prepareValue(value, path, { ...hints, standing: () => this.#tree.get(path) });
   }
 
   /**

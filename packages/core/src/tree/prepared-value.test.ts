@@ -199,7 +199,7 @@ async function put(
   await using store = (await memoryStore()).store;
   if (stands !== undefined) store.put('/x', stands);
   const before = store.get('/x');
-  const prepared = finish(store.prepareValue(item, ['x']));
+  const prepared = finish(prepareValue(item, ['x'], { standing: () => store.get('/x') }));
   meanwhile?.(store);
   const { changed } = store.put('/x', prepared);
   expect(store.get('/x')).toEqual(item);

@@ -26,7 +26,7 @@ export interface Excerpt {
    */
   locateFault(): FaultLocation;
   /** Where the number at an offset of the excerpt is; its path begins at the root of the tree. */
-  locateNumber(offset: number): Omit<JsonLocation, 'offset'>;
+  locateNumber(offset: number): JsonLocation;
 }
 
 export interface FaultLocation {
@@ -65,7 +65,7 @@ function faultAt(text: string, offset: number): FaultLocation {
   };
 }
 
-function withPath({ line, column, path }: JsonLocation, at: Path): Omit<JsonLocation, 'offset'> {
+function withPath({ line, column, path }: JsonLocation, at: Path): JsonLocation {
   return { line, column, path: [...at, ...path] };
 }
 

@@ -3,7 +3,6 @@ import { JsonScanner, type TokenKind } from './scanner.ts';
 
 /** Where something stands in a JSON text. */
 export interface JsonLocation {
-  readonly offset: number;
   /** From 1. */
   readonly line: number;
   /** From 1, in UTF-16 units. */
@@ -25,7 +24,7 @@ export function locate(text: string, until: number): JsonLocation {
   for (;;) {
     const token = scanner.next();
     const { offset } = scanner;
-    if (offset >= until || !walk.take(token, scanner)) return { offset, ...lineAndColumn(text, offset), path: walk.path.map(String) };
+    if (offset >= until || !walk.take(token, scanner)) return { ...lineAndColumn(text, offset), path: walk.path.map(String) };
   }
 }
 

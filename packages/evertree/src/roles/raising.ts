@@ -20,11 +20,6 @@ import type { Extent, ReachedSite } from './losses.ts';
 import type { PromotionEvent } from './promotion-events.ts';
 import { type RoleContext, describe } from './role-context.ts';
 
-interface Met {
-  readonly link: Link;
-  readonly site: string;
-}
-
 /** What is being lent: the site's frames are applied until this site stands at `upTo`. */
 interface Loan {
   readonly from: string;
@@ -47,7 +42,8 @@ export interface RaisingOptions {
  */
 export class Raising {
   readonly #options: RaisingOptions;
-  readonly #met = new Map<string, Met>();
+  /** By site. */
+  readonly #met = new Map<string, Link>();
   #loan: Loan | undefined;
   /** Of the epoch that is to begin. */
   #number = 0;
@@ -119,7 +115,7 @@ export class Raising {
       link.close('stream-mismatch', 'this link asks for a promise in another stream');
       return undefined;
     }
-    this.#met.set(site, { link, site });
+    this.#met.set(site, link);
     void heedEpoch(this.#options.context.store, hello);
     const reached: ReachedSite = {
       site,
@@ -138,7 +134,7 @@ export class Raising {
   }
 
   #gone(link: Link, site: string): void {
-    if (this.#met.get(site)?.link !== link) return;
+    if (this.#met.get(site) !== link) return;
     this.#met.delete(site);
     this.#options.heard({ type: 'gone', site });
     if (this.#loan?.from === site) this.#fail(`the link to ${site}, which lends its frames, ended`);
@@ -146,7 +142,7 @@ export class Raising {
 
   #say(site: string, message: RoleMessage): boolean {
     const met = this.#met.get(site);
-    met?.link.send({ type: 'role', from: this.#options.context.store.site, to: site, message });
+    met?.send({ type: 'role', from: this.#options.context.store.site, to: site, message });
     return met !== undefined;
   }
 

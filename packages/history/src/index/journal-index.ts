@@ -97,11 +97,6 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
     return this.#shrinks + this.#options.log.base.revision;
   }
 
-  /** Bytes of its files. */
-  get bytes(): number {
-    return this.#runs.reduce((sum, run) => sum + run.bytes, 0);
-  }
-
   /** Its files, the oldest first. */
   get files(): readonly string[] {
     return this.#runs.map(({ path }) => path);

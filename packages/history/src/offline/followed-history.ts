@@ -116,11 +116,6 @@ export class FollowedHistory {
     return this.#tree !== undefined && this.#list.count === this.#damagesBefore;
   }
 
-  /** Hash of the last frame, 64 hex digits. */
-  get chain(): string | undefined {
-    return this.#chain;
-  }
-
   /** Whether there is something to begin with: the origin of the stream, or a snapshot. */
   get hasBeginning(): boolean {
     return this.#hasBeginning;

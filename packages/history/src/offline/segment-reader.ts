@@ -86,11 +86,6 @@ export class SegmentReader implements AsyncDisposable {
     return inspectRest(this.#window, this.#offset, this.segment.bytes, this.segment.header.salt);
   }
 
-  /** The size of the file now. */
-  size(): Promise<number> {
-    return this.#file.size();
-  }
-
   [Symbol.asyncDispose](): Promise<void> {
     return this.#file.close();
   }

@@ -71,7 +71,7 @@ export class Retainer implements Retention {
     const segments = this.#history.segments.map(({ lastTime, end }) => ({ lastTime, bytes: end }));
     const fullInMs = fullIn({ segments, since: from.time }, this.#clock.now(), maxBytes - storedBytes);
     const { held } = planRetention(this.#subject(), this.#options);
-    return { storedBytes, maxBytes, isNear, atRisk, passed: this.#peersBehind(0, base), from, fullInMs, held };
+    return { maxBytes, atRisk, passed: this.#peersBehind(0, base), from, fullInMs, held };
   }
 
   #oldest(): RetentionStatus['from'] {

@@ -14,10 +14,6 @@ export class FrameTail {
     this.#limitFrames = limitFrames;
   }
 
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   push(stored: StoredFrame): void {
     this.#frames.push(stored);
     this.#bytes += frameBytes(stored);

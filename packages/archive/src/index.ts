@@ -30,7 +30,7 @@ export type { PrunedEntry, PrunedLine, PruneReport, ReportedPin } from './prune/
 export { Archive, type ReadingOptions, type PlanOptions } from './reading/archive.ts';
 export type { ArchiveProblem, FramesEntry, LineHistory, NearestStates, Restorable, TailEntry } from './reading/line-history.ts';
 export type { RestorePlan } from './reading/restore-plan.ts';
-export { isS3Name, parseS3Name, type S3Location } from './targets/s3-location.ts';
+export { parseS3Name, type S3Location } from './targets/s3-location.ts';
 export type { S3Settings } from './targets/s3-client.ts';
 export type { ArchiveFinding, VerificationLevel } from './proof/archive-finding.ts';
 export type { ArchiveVerification, ArchiveVerificationOptions, VerifiedLine } from './proof/archive-verification.ts';

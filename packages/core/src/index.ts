@@ -1,14 +1,5 @@
 export { formatAddress, isLoopback } from './addresses.ts';
-export {
-  type AccessToken,
-  type Bearer,
-  BearerTokens,
-  bearerTokens,
-  type AccessRight,
-  lacksRight,
-  presentTokens,
-  RIGHTS,
-} from './bearer.ts';
+export { type AccessToken, type Bearer, BearerTokens, type AccessRight, lacksRight, presentTokens, RIGHTS } from './bearer.ts';
 export { BoundedReports } from './bounded-reports.ts';
 export { emptyDigest } from './tree/digest.ts';
 export type { MarkNote } from './frames/body.ts';
@@ -38,7 +29,7 @@ export * as bodyTags from './frames/binary-format.ts';
 export { keyOfBytes } from './frames/key-cache.ts';
 export { HAS_BELOW, HAS_VALUE, NET_DEPTH_LIMIT, NET_KEY_SHIFT, type NetChanges } from './frames/net-changes.ts';
 export { compareTrees, type ComparisonEffort, type DigestSource, type TreeDifference } from './tree/comparison.ts';
-export { DAMAGED_LIMIT, type DigestCheck } from './tree/digest-check.ts';
+export type { DigestCheck } from './tree/digest-check.ts';
 export { type ChildKind, type DigestAnswer, type DigestQuery, isKeyGroup, type KeyGroup } from './tree/digest-query.ts';
 export * from './tree/limits.ts';
 export type { Batch, ChangeType, Modification } from './listeners/batch.ts';
@@ -54,11 +45,10 @@ export { RebuiltTree } from './store/rebuilt-tree.ts';
 export * from './store/rewritten-history.ts';
 export type { MarkOptions } from './store/marking.ts';
 export { SnapshotReceiver } from './store/snapshot-receiver.ts';
-export { SNAPSHOT_CHUNK_BYTES } from './frames/snapshot-codec.ts';
 export { Signal } from './signal.ts';
 export { Snapshot, SnapshotNode, type TreeChange } from './store/snapshot.ts';
 export type { StoreEvents, StoreLimits, StoreOptions } from './store/store-options.ts';
-export { standingOf, type Standing, type StandingIdentity } from './store/standing.ts';
+export type { Standing, StandingIdentity } from './store/standing.ts';
 export type { Hold, StoreState } from './store/write-gate.ts';
 export type { WriteDestination } from './store/write-route.ts';
 export { Store } from './store/store.ts';
@@ -69,7 +59,7 @@ export { Transaction, type TransactionSteps } from './transactions/transaction.t
 export * from './seams/reason.ts';
 export * from './seams/role-message.ts';
 export * from './seams/transport.ts';
-export { measure, sameValue } from './tree/content.ts';
+export { sameValue } from './tree/content.ts';
 export { getInside } from './tree/tree.ts';
 export type { PreparationHints } from './tree/prepared-value.ts';
 export type { Value } from './tree/value.ts';

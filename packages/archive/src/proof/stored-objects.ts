@@ -4,7 +4,7 @@ import type { Target } from '../targets/target.ts';
 import type { FindingList } from './archive-finding.ts';
 
 /** An object of a tail that is there. */
-export interface TailObject {
+export interface StoredTailObject {
   readonly path: string;
   readonly number: number;
   readonly bytes: number;
@@ -13,7 +13,7 @@ export interface TailObject {
 /** What lies in a target, against what a manifest needs. */
 export interface StoredObjects {
   /** By the path of the tail's note, in order: each has the number after the one before. */
-  readonly tails: ReadonlyMap<string, readonly TailObject[]>;
+  readonly tails: ReadonlyMap<string, readonly StoredTailObject[]>;
 }
 
 /**
@@ -71,7 +71,7 @@ class TailNumbers {
   readonly #line: ArchiveLine;
   readonly #path: string;
   readonly #from: number;
-  readonly #objects: TailObject[] = [];
+  readonly #objects: StoredTailObject[] = [];
 
   constructor(line: ArchiveLine, path: string, from: number) {
     this.#line = line;
@@ -86,7 +86,7 @@ class TailNumbers {
   }
 
   /** Only the first ones, up to the first that is missing, can be read. */
-  end(list: FindingList): readonly TailObject[] {
+  end(list: FindingList): readonly StoredTailObject[] {
     const objects = this.#objects.toSorted((a, b) => a.number - b.number);
     const first = objects.findIndex(({ number }, index) => number !== this.#from + index);
     if (first < 0) return objects;

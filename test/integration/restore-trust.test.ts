@@ -172,6 +172,35 @@ describe('a restore to a mark', () => {
     expect(error.message).toContain('the mark "release" may have been moved in what is lost');
     expect((await restore(target, { to: marked[0]! })).base).toEqual(marked[0]);
   });
+
+  test('that went with what is damaged is refused with the line, the damaged object and what helps', async () => {
+    const { store } = await memoryStore({ site: 'north' });
+    store.put(['value'], 1);
+    await store.flush();
+    const { position } = store;
+    store.mark('release');
+    await store.flush();
+    const frames = await framesOf(store.journal);
+    await store.close();
+    const kept = frames.findIndex(({ header }) => header.last.revision === position.revision) + 1;
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    const line = maker.line('north');
+    await line.stretch(frames.slice(0, kept));
+    const [tail] = await line.tail([frames.slice(kept)]);
+    await maker.publish();
+    expect((await refused(target, { to: { mark: 'another' } })).message).not.toContain('damage');
+    target.overwrite(tail!, bytes => ((bytes[70]! ^= 1), bytes));
+    for (const [to, code] of [
+      [{ mark: 'release' }, 'NOT_FOUND'],
+      [{ ...position, revision: position.revision + 1 }, 'POSITION_MISMATCH'],
+    ] as const) {
+      const error = await refused(target, { to });
+      expect(error).toMatchObject({ code, details: { object: tail } });
+      expect(error.message).toMatch(/; it may be in what is damaged in the line [0-9a-f]{16} of north: .*tail\/.*\. "evertree verify/);
+      expect(error.message).toContain(`"evertree verify ${target.name}" names all that is damaged`);
+    }
+  });
 });
 
 describe('a restore of one subtree', () => {

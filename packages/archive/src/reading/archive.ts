@@ -19,7 +19,7 @@ import { tablesAt } from './line-tables.ts';
 import { chooseManifest, type ChosenManifest } from './manifest-choice.ts';
 import { type ArchivedMoment, MomentFinder } from './moments.ts';
 import { ObjectSource } from './object-source.ts';
-import { namingOthers } from './other-lines.ts';
+import { namingDamage, namingOthers } from './other-lines.ts';
 import { prefetch } from './prefetch.ts';
 import { choiceInWords, nameOf, planOf, type RestorePlan } from './restore-plan.ts';
 import { guardedChunks, withNearest } from './nearest-error.ts';
@@ -145,9 +145,9 @@ export class Archive {
     this.#planning = new FramesReader(this.#source, stream, line.id);
     try {
       return planOf({ archive: this.id, stream }, line, chosen, await this.#moment(line, when, options, this.#planning));
-    } catch (error) {
-      if (options.line !== undefined) throw error;
-      const others = this.lines.filter(each => each !== line);
+    } catch (thrown) {
+      const others = options.line === undefined ? this.lines.filter(each => each !== line) : [];
+      const error = namingDamage(thrown, [line, ...others], this.problems, this.target.name);
       throw await namingOthers(error, others, each => this.#moment(each, when, options, new FramesReader(this.#source, stream, each.id)));
     }
   }

@@ -539,7 +539,7 @@ export function testJournal(name: string, make: () => Promise<JournalPlace>, sup
       await save(journal, chain, ['first']);
       await journal.retention.apply();
       await journal.log.rewind(chain.frames[20]!.header.last, () => Promise.resolve());
-      expect([journal.log.base, journal.log.last]).toEqual([ORIGIN, chain.frames[20]!.header.last]);
+      expect([journal.log.base, journal.log.last, journal.snapshots.list]).toEqual([ORIGIN, chain.frames[20]!.header.last, []]);
     });
 
     describe.runIf(supports.durable)('opened again', () => {

@@ -31,7 +31,6 @@ export async function resumeHint(journal: Journal, position: ExactPosition): Pro
       await reader.close();
     }
   }
-  const snapshot = await journal.snapshots.newest();
-  const isThere = snapshot !== undefined && samePosition(snapshot.header.position, position);
-  return { trailer: undefined, time: isThere ? snapshot.header.time : undefined };
+  const snapshot = journal.snapshots.list.find(listed => samePosition(listed.position, position));
+  return { trailer: undefined, time: snapshot?.time };
 }

@@ -29,9 +29,7 @@ export async function digestAt(store: Store, position: ExactPosition): Promise<s
   const { log, snapshots } = store.journal;
   const frame = await log.find(position);
   if (frame !== undefined) return frame.digest;
-  if (!samePosition(position, log.base)) return undefined;
-  const snapshot = await snapshots.newest();
-  return snapshot !== undefined && samePosition(snapshot.header.position, position) ? snapshot.header.digest : undefined;
+  return snapshots.list.find(listed => samePosition(listed.position, position))?.digest;
 }
 
 /** What a secondary lacks; null when unknown. Revisions count the distance within one history only. */

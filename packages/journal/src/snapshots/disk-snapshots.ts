@@ -43,7 +43,7 @@ export class DiskSnapshots implements SnapshotStore {
   }
 
   get list(): readonly ListedSnapshot[] {
-    return this.#parts.snapshots.all.map(({ header: { position, digest, time }, bytes }) => ({ position, digest, time, bytes }));
+    return this.#parts.snapshots.listed;
   }
 
   async newest(atOrBefore?: ExactPosition): Promise<StoredSnapshot | undefined> {

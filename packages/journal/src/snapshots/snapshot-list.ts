@@ -1,4 +1,4 @@
-import type { Disk, SnapshotHeader } from '@evertree/core';
+import type { Disk, ListedSnapshot, SnapshotHeader } from '@evertree/core';
 import { snapshotPath, TEMPORARY_SUFFIX } from '../site/layout.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 import { SnapshotFileWriter } from './snapshot-file.ts';
@@ -7,17 +7,23 @@ import { SnapshotFileWriter } from './snapshot-file.ts';
 export class SnapshotList {
   readonly #disk: Disk;
   /** Oldest first. */
-  #files: SnapshotFile[];
+  #files: readonly SnapshotFile[] = [];
+  #listed: readonly ListedSnapshot[] = [];
   readonly #supersededMs = new Map<string, number>();
   #begun = 0;
 
   constructor(disk: Disk, files: readonly SnapshotFile[]) {
     this.#disk = disk;
-    this.#files = files.toSorted(byPosition);
+    this.#set(files);
   }
 
   get all(): readonly SnapshotFile[] {
     return this.#files;
+  }
+
+  /** As callers of the journal see them: the same array until a snapshot is added or taken out. */
+  get listed(): readonly ListedSnapshot[] {
+    return this.#listed;
   }
 
   get newest(): SnapshotFile | undefined {
@@ -56,13 +62,13 @@ export class SnapshotList {
   add(file: SnapshotFile, nowMs: number): void {
     if (this.newest !== undefined) this.#supersededMs.set(this.newest.path, nowMs);
     this.#supersededMs.delete(file.path);
-    this.#files = [...this.#files.filter(other => other.path !== file.path), file].toSorted(byPosition);
+    this.#set([...this.#files.filter(other => other.path !== file.path), file]);
   }
 
   /** Takes out all snapshots but `file`. @returns those that the caller has to remove */
   replaceAll(file: SnapshotFile): SnapshotFile[] {
     const dropped = this.#files.filter(other => other.path !== file.path);
-    this.#files = [file];
+    this.#set([file]);
     this.#supersededMs.clear();
     return dropped;
   }
@@ -70,7 +76,7 @@ export class SnapshotList {
   /** Takes out the snapshots after `revision`. @returns those that the caller has to remove */
   dropAfter(revision: number): SnapshotFile[] {
     const dropped = this.#files.filter(file => file.header.position.revision > revision);
-    this.#files = this.#files.filter(file => !dropped.includes(file));
+    this.#set(this.#files.filter(file => !dropped.includes(file)));
     for (const file of dropped) this.#supersededMs.delete(file.path);
     if (this.newest !== undefined) this.#supersededMs.delete(this.newest.path);
     return dropped;
@@ -78,9 +84,15 @@ export class SnapshotList {
 
   /** Takes out the oldest `count` snapshots. @returns those that the caller has to remove */
   dropOldest(count: number): SnapshotFile[] {
-    const dropped = this.#files.splice(0, count);
+    const dropped = this.#files.slice(0, count);
+    this.#set(this.#files.slice(count));
     for (const file of dropped) this.#supersededMs.delete(file.path);
     return dropped;
+  }
+
+  #set(files: readonly SnapshotFile[]): void {
+    this.#files = files.toSorted(byPosition);
+    this.#listed = this.#files.map(({ header: { position, digest, time }, bytes }) => ({ position, digest, time, bytes }));
   }
 }
 

@@ -1,28 +1,20 @@
-import { EvertreeError, type Frame, type HistoryHead, type Mark, type Reporter, type StoredSnapshot } from '@evertree/core';
-import { parseTime, parseWhen, type When, type WhenLike } from '@evertree/history';
+import { EvertreeError, type Frame, type Mark, type Reporter, type StoredSnapshot } from '@evertree/core';
+import type { WhenLike } from '@evertree/history';
 import type { Identities } from '../encryption/identities.ts';
 import type { ArchiveHead } from '../format/archive-head.ts';
 import type { ImageEntry, Manifest } from '../format/manifest.ts';
 import { openPrivate } from '../format/private-part.ts';
 import type { Target } from '../targets/target.ts';
-import { type ChainEnd, FramesReader, type GatheredFrame } from './frames-reader.ts';
-import { ImageReader, type ReadPart } from './image-reader.ts';
-import {
-  type ArchiveProblem,
-  type FramesEntry,
-  type LineHistory,
-  type Restorable,
-  restorableStates,
-  withoutObjects,
-} from './line-history.ts';
-import { tablesAt } from './line-tables.ts';
+import type { ChainEnd, GatheredFrame } from './frames-reader.ts';
+import type { ReadPart } from './image-reader.ts';
+import { type ArchiveProblem, type FramesEntry, type LineHistory, type Restorable, restorableStates } from './line-history.ts';
+import { LineReader, type LineSpan, type MomentOptions } from './line-reader.ts';
 import { chooseManifest, type ChosenManifest } from './manifest-choice.ts';
-import { type ArchivedMoment, MomentFinder } from './moments.ts';
 import { ObjectSource } from './object-source.ts';
 import { namingDamage, namingOthers } from './other-lines.ts';
 import { prefetch } from './prefetch.ts';
 import { choiceInWords, nameOf, planOf, type RestorePlan } from './restore-plan.ts';
-import { guardedChunks, withNearest } from './nearest-error.ts';
+import { withNearest } from './nearest-error.ts';
 import { standingLine } from './standing-line.ts';
 import { followTails } from './tail-reader.ts';
 
@@ -35,13 +27,9 @@ export interface ReadingOptions {
   readonly report?: Reporter;
 }
 
-export interface PlanOptions {
+export interface PlanOptions extends MomentOptions {
   /** A line's id, the beginning of one, or its site's name; by default the line that stands. */
   readonly line?: string | undefined;
-  /** Keys of objects that are known to be damaged or missing: the plan goes without them. */
-  readonly without?: ReadonlySet<string>;
-  /** The present, milliseconds since 1970: what a text such as `-10m` is relative to. */
-  readonly now?: number;
 }
 
 /**
@@ -65,8 +53,8 @@ export class Archive {
   /** What is wrong, as far as it was seen: objects that no tail or manifest leads to were not read. */
   readonly problems: readonly ArchiveProblem[];
   readonly #source: ObjectSource;
-  /** With which the last plan was made: it may have opened what is read next. */
-  #planning: FramesReader | undefined;
+  /** With which plans were made: each may have opened what is read next. */
+  readonly #planned = new WeakMap<RestorePlan, LineReader>();
 
   private constructor(
     target: Target,
@@ -140,22 +128,16 @@ export class Archive {
    */
   async plan(when?: WhenLike, options: PlanOptions = {}): Promise<RestorePlan> {
     const { line, chosen } = await this.#line(options.line);
-    const { stream } = this;
-    if (stream === undefined) throw this.#nothing();
-    this.#planning = new FramesReader(this.#source, stream, line.id);
+    const reader = this.#reader(line);
     try {
-      return planOf({ archive: this.id, stream }, line, chosen, await this.#moment(line, when, options, this.#planning));
+      const plan = planOf({ archive: this.id, stream: this.stream! }, line, chosen, await reader.moment(when, options));
+      this.#planned.set(plan, reader);
+      return plan;
     } catch (thrown) {
       const others = options.line === undefined ? this.lines.filter(each => each !== line) : [];
       const error = namingDamage(thrown, [line, ...others], this.problems, this.target.name);
-      throw await namingOthers(error, others, each => this.#moment(each, when, options, new FramesReader(this.#source, stream, each.id)));
+      throw await namingOthers(error, others, each => this.#reader(each).moment(when, options));
     }
-  }
-
-  #moment(line: LineHistory, when: WhenLike | undefined, options: PlanOptions, frames: FramesReader): Promise<ArchivedMoment> {
-    const { states } = options.without === undefined ? line : withoutObjects(line, options.without);
-    const finder = new MomentFinder(states, frames, new ImageReader(this.#source, this.stream!, line.id));
-    return this.#guarded(line, undefined, () => find(finder, when, options.now));
   }
 
   /**
@@ -164,28 +146,20 @@ export class Archive {
    * @param after a place in them, for whoever has those before it
    * @throws EvertreeError DAMAGED with `object` and `nearest`, the states that can still be restored
    */
-  async *frames(plan: RestorePlan, after: ChainEnd | undefined = plan.image): AsyncGenerator<Frame> {
-    yield* this.#read(plan, after, (reader, entries) => reader.frames(after, entries, plan.position.revision));
+  frames(plan: RestorePlan, after: ChainEnd | undefined = plan.image): AsyncGenerator<Frame> {
+    return this.#planner(plan).frames(spanOf(plan, after));
   }
 
   /** The same, with what many of them change altogether. */
-  async *gathered(plan: RestorePlan, after: ChainEnd | undefined): AsyncGenerator<GatheredFrame> {
-    yield* this.#read(plan, after, (reader, entries) => reader.gathered(after, entries, plan.position.revision));
+  gathered(plan: RestorePlan, after: ChainEnd | undefined): AsyncGenerator<GatheredFrame> {
+    return this.#planner(plan).gathered(spanOf(plan, after));
   }
 
-  async *#read<T>(
-    plan: RestorePlan,
-    after: ChainEnd | undefined,
-    read: (reader: FramesReader, entries: readonly FramesEntry[]) => AsyncGenerator<T>,
-  ): AsyncGenerator<T> {
-    const line = this.#lineOf(plan);
-    const entries = plan.stretches.filter(({ last }) => last.revision > (after?.position.revision ?? 0));
-    try {
-      const planning = this.#planning?.line === plan.line ? this.#planning : undefined;
-      yield* read(planning ?? new FramesReader(this.#source, plan.stream, plan.line), entries);
-    } catch (error) {
-      throw withNearest(error, line, plan.position.revision);
-    }
+  /** With which a plan was made; to whoever asks again another one. */
+  #planner(plan: RestorePlan): LineReader {
+    const reader = this.#planned.get(plan) ?? this.#reader(this.#lineOf(plan));
+    this.#planned.delete(plan);
+    return reader;
   }
 
   /**
@@ -194,16 +168,11 @@ export class Archive {
    * @throws EvertreeError DAMAGED with `object` and `nearest`
    */
   async *framesOf(line: string, entries: readonly FramesEntry[]): AsyncGenerator<Frame> {
-    const history = this.#lineOf({ line });
+    const reader = this.#reader(this.#lineOf({ line }));
     const [first, last] = [entries.at(0), entries.at(-1)];
-    const { stream } = this;
-    if (first === undefined || last === undefined || stream === undefined) return;
-    const start = { position: first.base, chain: first.previous };
-    try {
-      yield* new FramesReader(this.#source, stream, line).frames(start, entries, last.last.revision);
-    } catch (error) {
-      throw withNearest(error, history, first.base.revision);
-    }
+    if (first === undefined || last === undefined) return;
+    const after = { position: first.base, chain: first.previous };
+    yield* reader.frames({ after, entries, end: last.last.revision }, first.base.revision);
   }
 
   /**
@@ -211,25 +180,15 @@ export class Archive {
    * @throws EvertreeError DAMAGED with `object` and `nearest`
    */
   async image(line: string, image: ImageEntry): Promise<StoredSnapshot> {
-    const history = this.#lineOf({ line });
-    const { revision } = image.position;
-    const { stream } = this;
-    if (stream === undefined) throw this.#nothing();
-    const snapshot = await this.#guarded(history, revision, () => new ImageReader(this.#source, stream, line).open(image));
-    return { ...snapshot, chunks: () => guardedChunks(snapshot, history, revision) };
+    return this.#reader(this.#lineOf({ line })).image(image);
   }
 
   /**
    * The parts of a plan's image after the first `skipped`.
    * @throws EvertreeError DAMAGED with `object` and `nearest`
    */
-  async *imageParts({ line, stream, image }: RestorePlan, skipped: number): AsyncGenerator<ReadPart> {
-    if (image === undefined) return;
-    try {
-      yield* new ImageReader(this.#source, stream, line).parts(image, skipped);
-    } catch (error) {
-      throw withNearest(error, this.#lineOf({ line }), image.position.revision);
-    }
+  async *imageParts(plan: RestorePlan, skipped: number): AsyncGenerator<ReadPart> {
+    if (plan.image !== undefined) yield* this.#reader(this.#lineOf(plan)).imageParts(plan.image, skipped);
   }
 
   /**
@@ -252,7 +211,7 @@ export class Archive {
    * @param lines those of this archive, perhaps without objects that are missing
    */
   standing(lines = this.lines): Promise<LineHistory | undefined> {
-    return standingLine(lines, async line => (await this.#tables(line)).epochs);
+    return standingLine(lines, async line => (await this.#reader(line).tables()).epochs);
   }
 
   /**
@@ -260,7 +219,7 @@ export class Archive {
    * @throws EvertreeError DAMAGED, IDENTITY_NEEDED
    */
   async primaryOf(line: LineHistory): Promise<string | undefined> {
-    return (await this.#tables(line)).epochs.at(-1)?.site;
+    return (await this.#reader(line).tables()).epochs.at(-1)?.site;
   }
 
   /**
@@ -269,7 +228,8 @@ export class Archive {
    */
   async primaryAt(plan: RestorePlan): Promise<string | undefined> {
     const { image, stretches, position } = plan;
-    const { epochs } = await this.#tablesAt(this.#lineOf(plan), { images: image === undefined ? [] : [image], stretches, to: position });
+    const states = { images: image === undefined ? [] : [image], stretches, to: position };
+    const { epochs } = await this.#reader(this.#lineOf(plan)).tables(states);
     // The last stretch may go on behind the state.
     return epochs.findLast(({ base }) => base.revision < position.revision)?.site;
   }
@@ -279,28 +239,13 @@ export class Archive {
    * @throws EvertreeError DAMAGED, IDENTITY_NEEDED
    */
   async marks(line: LineHistory): Promise<readonly Mark[]> {
-    const { marks } = await this.#tables(line);
+    const { marks } = await this.#reader(line).tables();
     return marks;
   }
 
-  async #tables(line: LineHistory): Promise<Pick<HistoryHead, 'epochs' | 'marks'>> {
-    const newest = line.states.at(-1);
-    return newest === undefined ? { epochs: [], marks: [] } : this.#tablesAt(line, newest);
-  }
-
-  async #tablesAt(line: LineHistory, states: Parameters<typeof tablesAt>[0]): Promise<Pick<HistoryHead, 'epochs' | 'marks'>> {
-    const { stream } = this;
-    if (stream === undefined) return { epochs: [], marks: [] };
-    const frames = new FramesReader(this.#source, stream, line.id);
-    return this.#guarded(line, undefined, () => tablesAt(states, frames, new ImageReader(this.#source, stream, line.id)));
-  }
-
-  async #guarded<T>(line: LineHistory, revision: number | undefined, read: () => Promise<T>): Promise<T> {
-    try {
-      return await read();
-    } catch (error) {
-      throw withNearest(error, line, revision);
-    }
+  /** A line is one of the manifest, which names the stream. */
+  #reader(line: LineHistory): LineReader {
+    return new LineReader(this.#source, this.stream!, line);
   }
 
   #lineOf({ line }: { readonly line: string }): LineHistory {
@@ -330,19 +275,9 @@ export class Archive {
   }
 }
 
-async function find(finder: MomentFinder, when: WhenLike | undefined, now: number | undefined): Promise<ArchivedMoment> {
-  if (when === undefined) return finder.newest();
-  const moment: When = typeof when === 'string' ? parseWhen(when, now ?? nobodySaidNow(when)) : when;
-  if ('mark' in moment) return finder.ofMark(moment.mark);
-  return 'time' in moment ? finder.ofTime(moment.time) : finder.ofPosition(moment);
-}
-
-/** @throws EvertreeError VALUE_INVALID for a text that is relative to a present that is not known */
-function nobodySaidNow(text: string): number {
-  if (parseTime(text, 0) === parseTime(text, 1_000)) return 0;
-  throw new EvertreeError('VALUE_INVALID', `${JSON.stringify(text)} is relative, and the present time was not given with it`, {
-    value: text,
-  });
+function spanOf({ stretches, position }: RestorePlan, after: ChainEnd | undefined): LineSpan {
+  const entries = stretches.filter(({ last }) => last.revision > (after?.position.revision ?? 0));
+  return { after, entries, end: position.revision };
 }
 
 async function assertReadable(chosen: ChosenManifest, identities: Identities | undefined, name: string): Promise<void> {

@@ -55,17 +55,16 @@ interface KeptFrames {
 
 /** Reads the frames of objects, and checks that they are what was archived: each follows the one before. */
 export class FramesReader {
-  /** The line's id. */
-  readonly line: string;
   readonly #source: ObjectSource;
   readonly #stream: string;
+  readonly #line: string;
   /** What `all` gave last: whoever looks for a moment mostly asks for that object again, and then reads up to the moment. */
   #kept: KeptFrames | undefined;
 
   constructor(source: ObjectSource, stream: string, line: string) {
     this.#source = source;
     this.#stream = stream;
-    this.line = line;
+    this.#line = line;
   }
 
   /**
@@ -149,7 +148,7 @@ export class FramesReader {
 
   async #open(entry: FramesEntry, stored: Buffer, span?: RevisionSpan): Promise<OpenedFrames> {
     const opened = await this.#source.open(stored, entry, span);
-    if (opened.kind !== 'frames' || opened.header.line !== this.line) {
+    if (opened.kind !== 'frames' || opened.header.line !== this.#line) {
       throw damagedObject(entry.path, 'it is of another line, or of another kind, than the manifest says');
     }
     assertSame(entry, opened.header);

@@ -1,4 +1,4 @@
-import { EvertreeError, isEvertreeError, type StoredSnapshot } from '@evertree/core';
+import { EvertreeError, isEvertreeError } from '@evertree/core';
 import { type LineHistory, nearestInWords, nearestStates, withoutObjects } from './line-history.ts';
 import { objectOf } from './object-source.ts';
 
@@ -9,12 +9,4 @@ export function withNearest(error: unknown, line: LineHistory, revision: number 
   const { states } = withoutObjects(line, new Set([path]));
   const nearest = nearestStates(states, revision ?? line.states.at(-1)?.to.revision ?? 0);
   return new EvertreeError('DAMAGED', `${error.message}; ${nearestInWords(nearest)}`, { ...error.details, nearest }, error.cause);
-}
-
-export async function* guardedChunks(snapshot: StoredSnapshot, line: LineHistory, revision: number): AsyncGenerator<Uint8Array> {
-  try {
-    yield* snapshot.chunks();
-  } catch (error) {
-    throw withNearest(error, line, revision);
-  }
 }

@@ -1,6 +1,7 @@
 import { isEvertreeError } from '@evertree/core';
 import pico from 'picocolors';
 import { type ArchiveConfiguration, type Configuration, roleOf } from '../configuration/configuration.ts';
+import { lackOfSecondaries } from '../configuration/joining.ts';
 import { type ConfigurationProblem, formatProblem, problemsOf } from '../configuration/problem.ts';
 import { readConfiguration } from '../configuration/reading.ts';
 import { optional } from '../optional.ts';
@@ -39,7 +40,9 @@ export async function checkFile(file: string, connectMs?: number): Promise<FileR
     if (isEvertreeError(error, 'CONFIGURATION_INVALID')) return { file, kind: null, problems: problemsOf(error), notes: [], warnings: [] };
     throw error;
   }
-  const { kind, notes, warnings } = configuration;
+  const { kind, notes } = configuration;
+  const lack = 'acknowledgement' in configuration ? lackOfSecondaries([configuration], configuration.acknowledgement) : undefined;
+  const warnings = [...configuration.warnings, ...(lack === undefined ? [] : [`${lack}, unless another file of this primary names them`])];
   return {
     file,
     kind,

@@ -12,3 +12,14 @@ export function inCamelCase<T extends object>(object: T | undefined): InCamelCas
 export function camelCase(key: string): string {
   return key.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
+
+/** The key of a file that a configuration's key comes from. */
+export function fileKey(section: string, key: string): string {
+  if (section !== 'archive') return kebab(key);
+  // The times of this section have their unit in the value.
+  return key === 'identity' ? 'identity-file' : kebab(key.replace(/Ms$/, ''));
+}
+
+export function kebab(key: string): string {
+  return key.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`);
+}

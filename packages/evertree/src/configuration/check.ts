@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { alternatives, keysAt, nearest } from '../json/schema-keys.ts';
+import { alternatives, keysAt, remedyFor } from '../json/schema-keys.ts';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
 import type { ConfigurationProblem } from './problem.ts';
 
@@ -72,14 +72,12 @@ const PRIMARYS_KEYS: Readonly<Record<string, string>> = {
 
 function unknownKey(document: ConfigurationDocument, schema: z.ZodType, place: KeyPath, key: string): Found {
   const known = keysAt(schema, place);
-  const near = nearest(key, known);
   const elsewhere = homesOf(schema, key);
   let remedy: string;
   if (place.length === 0 && key in PRIMARYS_KEYS) remedy = PRIMARYS_KEYS[key]!;
   else if (elsewhere.length > 0)
     remedy = `it belongs ${elsewhere.map(home => (home === '' ? 'at the top' : `into "${home}"`)).join(' or ')}`;
-  else if (near !== undefined) remedy = `did you mean "${near}"?`;
-  else remedy = known.length === 0 ? 'remove it' : `known here: ${known.map(name => `"${name}"`).join(', ')}`;
+  else remedy = known.length === 0 ? 'remove it' : remedyFor(key, known);
   return { place: [...place, key], problem: document.problem([...place, key], `is not known; ${remedy}`) };
 }
 

@@ -1,5 +1,6 @@
 import { formatAddress, isLoopback } from '@evertree/core';
 import { optional } from '../optional.ts';
+import { fileKey } from './camel-case.ts';
 import type {
   ConsumerConfiguration,
   KafkaProducerConfiguration,
@@ -36,6 +37,7 @@ export function joinProducers(wires: readonly ProducerConfiguration[]): PrimaryC
   checkTwice(wires, names, joining.problems);
   if (joining.problems.length > 0) throw configurationError(joining.problems);
   const { sections, acknowledgement } = joining;
+  const lack = lackOfSecondaries(wires, acknowledgement);
   const notes = messagesOf('notes', wires, names);
   return {
     kind: 'primary',
@@ -44,8 +46,27 @@ export function joinProducers(wires: readonly ProducerConfiguration[]): PrimaryC
     ...sections,
     acknowledgement,
     notes,
-    warnings: messagesOf('warnings', wires, names),
+    warnings: [...messagesOf('warnings', wires, names), ...(lack === undefined ? [] : [lack])],
   };
+}
+
+/** Why writes wait in vain; undefined if enough secondaries are named, or any number may read a topic. */
+export function lackOfSecondaries(
+  wires: readonly ProducerConfiguration[],
+  acknowledgement: PrimaryConfiguration['acknowledgement'],
+): string | undefined {
+  const { secondaries = 0 } = acknowledgement ?? {};
+  let named = 0;
+  for (const wire of wires) {
+    if (wire.kind !== 'netty-producer') return undefined;
+    named += wire.connections.length;
+  }
+  if (secondaries <= named) return undefined;
+  const there = `${named} secondar${named === 1 ? 'y is' : 'ies are'} named`;
+  return (
+    `acknowledgement.secondaries is ${secondaries}, and ${there} in "netty-connection": each write over HTTP waits for ` +
+    '"timeout-ms" in vain; name more secondaries, or wait for fewer'
+  );
 }
 
 /**
@@ -167,11 +188,6 @@ function authOf({ token, tokens }: Auth): Auth {
 
 /** The key as it stands in a file. */
 function keyOf(section: (typeof SHARED)[number], key: string): string {
-  if (section === 'archive') return `archive.${key === 'identity' ? 'identity-file' : kebab(key.replace(/Ms$/, ''))}`;
-  if (section !== 'http') return `${section}.${kebab(key)}`;
+  if (section !== 'http') return `${section}.${fileKey(section, key)}`;
   return key === 'advertised' ? 'advertised-http' : `http.${key}`;
-}
-
-function kebab(key: string): string {
-  return key.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`);
 }

@@ -1,5 +1,5 @@
 import { isLoopback } from '@evertree/core';
-import { nearest } from '../json/schema-keys.ts';
+import { namesWithWords, nearest } from '../json/schema-keys.ts';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
 import { NO_JKS, NO_KERBEROS, REFUSED_NAMES, refusalOf } from './kafka-refusals.ts';
 import type { ConfigurationProblem } from './problem.ts';
@@ -153,8 +153,9 @@ function checkProperty(document: ConfigurationDocument, place: KeyPath, side: Si
 
 function unknownName(name: string, side: Side): string {
   const known = [...KNOWN].flatMap(([key, { sides }]) => (sides.includes(side) ? [key] : []));
-  const near = nearest(name, known) ?? nearest(name, REFUSED_NAMES);
-  return `is no property of Kafka's ${side}${near === undefined ? '; remove it' : `; did you mean "${near}"?`}`;
+  const near = nearest(name, known) ?? nearest(name, REFUSED_NAMES) ?? namesWithWords(name, known)[0];
+  const remedy = near === undefined ? 'remove it: configs/README.md lists those that are taken' : `did you mean "${near}"?`;
+  return `is no property of Kafka's ${side}; ${remedy}`;
 }
 
 function checkTogether(document: ConfigurationDocument, section: string, properties: Record<string, unknown>): ConfigurationProblem[] {

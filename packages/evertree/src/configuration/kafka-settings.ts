@@ -8,12 +8,15 @@ import { optional } from '../optional.ts';
 const DEFAULT_GROUP = 'test';
 /** Java's default for the interval. */
 const DEFAULT_COMMIT_MS = 5_000;
+/** That of `KafkaLimits`. */
+const DEFAULT_ANSWER_MS = 6_000;
 const WRITABLE_MOST_BYTES = 4 * 1024 * 1024;
 
 export function publishSettings(section: KafkaSection): PublishProperties {
   notePublishing(section);
   const idempotence = section.text('enable.idempotence');
   const bufferBytes = section.number('buffer.memory');
+  const limits = { ...(bufferBytes === undefined ? {} : bufferLimits(bufferBytes)), ...answerLimits(section) };
   return {
     idempotent: idempotence === undefined ? section.text('retries') !== '0' : idempotence === 'true',
     ...optional('retries', section.number('retries')),
@@ -23,8 +26,17 @@ export function publishSettings(section: KafkaSection): PublishProperties {
     ...optional('requestBytes', section.number('max.request.size')),
     ...optional('deliveryMs', section.number('delivery.timeout.ms')),
     ...optional('blockMs', section.number('max.block.ms')),
-    ...optional('limits', bufferBytes === undefined ? undefined : bufferLimits(bufferBytes)),
+    ...optional('limits', Object.keys(limits).length === 0 ? undefined : limits),
   };
+}
+
+/** "request.timeout.ms": how long a broker may be silent while it is to answer. */
+function answerMs(section: KafkaSection): number {
+  return section.number('request.timeout.ms') ?? DEFAULT_ANSWER_MS;
+}
+
+function answerLimits(section: KafkaSection): Partial<KafkaLimits> {
+  return optional('answerMs', section.number('request.timeout.ms'));
 }
 
 /** A writer stops at half of the buffer, so that what is on the way still fits. */
@@ -37,6 +49,14 @@ function notePublishing(section: KafkaSection): void {
   if (acks === '0' || acks === '1') section.note(`"acks" is ${acks}; Evertree always sends with "all", which is stronger`);
   if (section.text('retries') === '0' && section.text('enable.idempotence') === undefined) {
     section.note('"retries" is 0, which turns idempotence off as in Java; the journal sends again what was lost');
+  }
+  noteLesser(section, 'batch.size', 'max.request.size', 'a batch is sent when it has the size of the lesser');
+  const delivery = section.number('delivery.timeout.ms');
+  const answer = answerMs(section);
+  if (delivery !== undefined && delivery > answer) {
+    section.note(
+      `"delivery.timeout.ms" is ${delivery}, and "request.timeout.ms" ${answer}: a batch that gets no answer for the lesser is sent again, by a new client`,
+    );
   }
   const inFlight = section.text('max.in.flight.requests.per.connection');
   if (inFlight !== undefined && inFlight !== '1') {
@@ -52,13 +72,13 @@ export function subscribeSettings(section: KafkaSection): SubscribeProperties {
     ...optional('maxBytes', section.number('fetch.max.bytes')),
     ...optional('partitionBytes', section.number('max.partition.fetch.bytes')),
   };
-  const heartbeatMs = heartbeatOf(section);
+  const limits = { ...optional('heartbeatMs', heartbeatOf(section)), ...answerLimits(section) };
   return {
     groupId: section.text('group.id') ?? DEFAULT_GROUP,
     ...optional('commitMs', section.text('enable.auto.commit') === 'false' ? undefined : commitInterval(section)),
     fetch,
     readCommitted: section.text('isolation.level') === 'read_committed',
-    ...optional('limits', heartbeatMs === undefined ? undefined : { heartbeatMs }),
+    ...optional('limits', Object.keys(limits).length === 0 ? undefined : limits),
   };
 }
 
@@ -77,7 +97,24 @@ function heartbeatOf(section: KafkaSection): number | undefined {
   return session === undefined && interval === undefined ? undefined : Math.min(interval ?? Infinity, most);
 }
 
+/** Both are taken, and the greater one has not the effect that it names. */
+function noteLesser(section: KafkaSection, first: string, second: string, effect: string): void {
+  const [is, bound] = [section.number(first), section.number(second)];
+  if (is !== undefined && bound !== undefined && is > bound) section.note(`"${first}" is ${is}, and "${second}" is ${bound}: ${effect}`);
+}
+
 function noteReading(section: KafkaSection): void {
+  noteLesser(section, 'fetch.min.bytes', 'fetch.max.bytes', 'each fetch waits for all of "fetch.max.wait.ms" unless a batch exceeds that');
+  const wait = section.number('fetch.max.wait.ms');
+  const answer = answerMs(section);
+  if (wait !== undefined && wait > answer / 2) {
+    section.note(`"fetch.max.wait.ms" is ${wait}, and "request.timeout.ms" ${answer}: a fetch waits for half of the latter at most`);
+  }
+  const session = section.number('session.timeout.ms');
+  const interval = section.number('heartbeat.interval.ms');
+  if (session !== undefined && interval !== undefined && interval > session / 3) {
+    section.note(`"heartbeat.interval.ms" is ${interval}, and "session.timeout.ms" is ${session}: heartbeats come three times a session`);
+  }
   const reset = section.text('auto.offset.reset');
   if (reset !== undefined) {
     section.note(

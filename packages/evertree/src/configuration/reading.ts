@@ -1,6 +1,7 @@
 import { type Role, isEvertreeError } from '@evertree/core';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { nearest } from '../json/schema-keys.ts';
+import { kebab } from './camel-case.ts';
 import { checkSchema } from './check.ts';
 import { freeze, roleOf } from './configuration.ts';
 import type { Configuration, ConsumerConfiguration, Kind, PrimaryConfiguration, ProducerConfiguration } from './configuration.ts';
@@ -24,7 +25,12 @@ const SECTIONS: Readonly<Record<Kind, readonly string[]>> = {
 };
 const KINDS = Object.keys(SECTIONS) as Kind[];
 const EVERY_SECTION = new Set(Object.values(SECTIONS).flat());
+/** Names of kinds, which are no sections, and the section that such a name most likely means. */
+const MEANT: ReadonlyMap<string, string> = new Map(KINDS.map(kind => [kind, SECTIONS[kind].at(-1)!]));
 const EVERY_KEY = new Set([...EVERY_SECTION, ...Object.keys(commonSchema.shape)]);
+
+/** Checks a file whose kind can't be told, and knows the sections that would tell it. */
+const anySectionSchema = commonSchema.extend(Object.fromEntries([...EVERY_SECTION].map(name => [name, z.unknown().optional()])));
 
 /**
  * Reads a primary's configuration, or several that together name its secondaries.
@@ -82,7 +88,7 @@ export function readConfiguration(source: UncheckedSource, role?: Role): Configu
   const spelled = withRightNames(document, problems);
   problems.push(...checkSections(spelled, role));
   const kind = kindOf(spelled, role);
-  if (kind === undefined) problems.push(...checkSchema(spelled, commonSchema).problems);
+  if (kind === undefined) problems.push(...checkSchema(spelled, anySectionSchema).problems);
   const resolved = kind === undefined ? undefined : resolve(withoutForeign(spelled, kind), kind, problems);
   if (problems.length > 0 || resolved === undefined) throw configurationError(problems);
   return freeze(resolved);
@@ -94,8 +100,8 @@ function withRightNames(document: ConfigurationDocument, problems: Configuration
   const free = new Set([...EVERY_KEY].filter(name => !keys.includes(name)));
   const written = new Map<string, string>();
   for (const key of keys) {
-    const near = EVERY_KEY.has(key) ? undefined : nearest(key, [...free]);
-    if (near === undefined) continue;
+    const near = EVERY_KEY.has(key) ? undefined : (nearest(key, [...free]) ?? MEANT.get(kebab(key)));
+    if (near === undefined || !free.has(near)) continue;
     problems.push(document.problem([key], `is not known; did you mean "${near}"?`));
     free.delete(near);
     written.set(near, key);

@@ -2,7 +2,7 @@ import { formatAddress, isLoopback } from '@evertree/core';
 import type { z } from 'zod';
 import { optional } from '../optional.ts';
 import { resolveArchive } from './archive-resolution.ts';
-import { inCamelCase } from './camel-case.ts';
+import { fileKey, inCamelCase } from './camel-case.ts';
 import {
   type Acknowledgement,
   type Connection,
@@ -10,6 +10,7 @@ import {
   type NettyConsumerConfiguration,
   type NettyProducerConfiguration,
 } from './configuration.ts';
+import { contradictions } from './contradictions.ts';
 import { type Auth, Credentials, type Tls, type TlsEnd } from './credentials.ts';
 import type { ConfigurationDocument, KeyPath } from './document.ts';
 import type { ConfigurationProblem } from './problem.ts';
@@ -140,12 +141,12 @@ export function resolveSite(
   const notes: string[] = [];
   const { problems, warnings } = credentials;
   const archive = resolveArchive(document, value.archive, { problems, warnings, notes, spell: key => key });
+  const sections = { archive, limits: inCamelCase(value.limits), journal: inCamelCase(value.journal) };
+  warnings.push(...contradictions(document, sections, fileKey));
   return {
     source: document.source,
     document,
-    archive,
-    limits: inCamelCase(value.limits),
-    journal: inCamelCase(value.journal),
+    ...sections,
     http: {
       ...(credentials.auth(value.http?.auth, ['http', 'auth']) ?? shared.auth),
       ...optional('tls', ownTls ?? (usable ? shared.tls : undefined)),

@@ -1,6 +1,6 @@
 import { EvertreeError } from '@evertree/core';
 import type { z } from 'zod';
-import { keysAt, nearest } from './schema-keys.ts';
+import { keysAt, remedyFor } from './schema-keys.ts';
 
 type Issue = z.core.$ZodIssue;
 type ValuePlace = readonly (string | number)[];
@@ -44,8 +44,7 @@ function tell(
 /** @param place of the key, with what is above the value */
 function unknownKey(schema: z.ZodType, at: ValuePlace, place: ValuePlace): string {
   const known = keysAt(schema, at);
-  const near = nearest(String(place.at(-1)), known);
-  const remedy = near === undefined ? `known here: ${known.map(name => `"${name}"`).join(', ') || 'nothing'}` : `did you mean "${near}"?`;
+  const remedy = remedyFor(String(place.at(-1)), known);
   return `"${place.join('.').slice(0, PLACE_CHARACTERS)}" is not known; ${remedy}`;
 }
 

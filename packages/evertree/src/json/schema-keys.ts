@@ -13,6 +13,35 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return distance(name.toLowerCase(), best) <= allowed ? best : undefined;
 }
 
+/** So many names are offered at most. */
+const OFFERED = 4;
+
+/**
+ * What to write in place of a name that is not known: the nearest one, or else those that have all words of the name, and
+ * all that are known.
+ */
+export function remedyFor(name: string, known: readonly string[]): string {
+  const near = nearest(name, known);
+  if (near !== undefined) return `did you mean "${near}"?`;
+  const alike = namesWithWords(name, known).map(each => `"${each}"`);
+  const question = alike.length === 0 ? '' : `did you mean ${alike.join(' or ')}? `;
+  return `${question}known here: ${known.map(each => `"${each}"`).join(', ') || 'nothing'}`;
+}
+
+/** The known names that have all words of a name. */
+export function namesWithWords(name: string, known: readonly string[]): readonly string[] {
+  const words = wordsOf(name);
+  return known.filter(each => words.every(word => wordsOf(each).includes(word))).slice(0, OFFERED);
+}
+
+function wordsOf(name: string): string[] {
+  return name
+    .replaceAll(/([a-z])([A-Z])/g, '$1-$2')
+    .toLowerCase()
+    .split(/[-._\s]+/)
+    .filter(word => word !== '');
+}
+
 /** The keys that an object at the place may have. */
 export function keysAt(schema: z.ZodType, place: readonly (string | number)[]): string[] {
   let candidates = alternatives(schema);

@@ -5,6 +5,7 @@ import { type ArchiveSection, archiveFields } from '../configuration/archive-sec
 import { type InCamelCase, camelCase, inCamelCase } from '../configuration/camel-case.ts';
 import { checkSchema } from '../configuration/check.ts';
 import { type ArchiveConfiguration, freeze } from '../configuration/configuration.ts';
+import { contradictions } from '../configuration/contradictions.ts';
 import { type ConfigurationDocument, documentOf } from '../configuration/document.ts';
 import { choice, section, text } from '../configuration/fields.ts';
 import { type ConfigurationProblem, configurationError } from '../configuration/problem.ts';
@@ -117,6 +118,9 @@ export function checkOptions(options: OpenSiteOptions, caller: keyof typeof SCHE
   const report = log ?? firstThrowPrinted();
   const archive = checkArchive(document, options, problems, report);
   if (problems.length > 0) throw configurationError(problems);
+  for (const message of contradictions(document, { archive, limits: { ...limits }, journal: { ...journal } }, codeKey)) {
+    report({ level: 'warn', event: 'configuration-warning', message });
+  }
   return Object.freeze({
     directory: data === 'memory' ? undefined : data,
     site,
@@ -128,6 +132,11 @@ export function checkOptions(options: OpenSiteOptions, caller: keyof typeof SCHE
     archive: freeze(archive),
     report,
   });
+}
+
+/** An option as code writes it: the times of an archive have their unit in the value. */
+function codeKey(of: string, key: string): string {
+  return of === 'archive' ? key.replace(/Ms$/, '') : key;
 }
 
 /** The archive of the options; notes and warnings of it are reported. */

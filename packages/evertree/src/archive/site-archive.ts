@@ -81,8 +81,8 @@ export class SiteArchive implements AsyncDisposable {
     try {
       await this.#finish();
     } finally {
-      const message = `the thread that archives to ${this.target} does not end, as a call to that disk does not return; the site closes without it`;
-      await awaitThreadEnd(this.#thread.close(), this.#store.report, { event: 'archive-thread-stuck', message });
+      const thread = { event: 'archive-thread-stuck', does: `archives to ${this.target}`, place: 'that target' };
+      await awaitThreadEnd(this.#thread.close(), this.#store.report, thread);
     }
   }
 

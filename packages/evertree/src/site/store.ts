@@ -116,9 +116,8 @@ export class SiteStore extends Store {
   /** The index may end anywhere: the next start makes what is missing. */
   async #closeIndex(): Promise<void> {
     if (this.changeIndex === undefined) return;
-    const message =
-      "the thread that builds the index does not end, as a call to the disk of the site's directory does not return; the site closes without it";
-    await awaitThreadEnd(this.changeIndex.close(), this.report, { event: 'index-thread-stuck', message });
+    const thread = { event: 'index-thread-stuck', does: 'builds the index', place: "the site's directory" };
+    await awaitThreadEnd(this.changeIndex.close(), this.report, thread);
   }
 
   /**

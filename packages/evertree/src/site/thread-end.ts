@@ -1,20 +1,32 @@
-import { EvertreeError, type Report, type Reporter } from '@evertree/core';
+import { EvertreeError, type Reporter } from '@evertree/core';
 import { workClock } from './machine.ts';
 
 /** How long a site that closes waits for the end of each of its threads. */
 const THREAD_END_MS = 2_000;
 
+/** A thread of a site, as a report names it. */
+interface EndingThread {
+  /** Of the report. */
+  readonly event: string;
+  /** What it does, behind "the thread that". */
+  readonly does: string;
+  /** Where it reads and writes. */
+  readonly place: string;
+}
+
 /**
  * Waits until a thread has ended, for 2 s at most: a call of the system that never returns, as on a mount whose server is
  * away, keeps it from ending. The site closes without it then.
  * @param closing resolves when it has ended
- * @param stuck what is reported of one that does not end
  */
-export async function awaitThreadEnd(closing: Promise<void>, report: Reporter, stuck: Pick<Report, 'event' | 'message'>): Promise<void> {
+export async function awaitThreadEnd(closing: Promise<void>, report: Reporter, { event, does, place }: EndingThread): Promise<void> {
   try {
     await withinTime(THREAD_END_MS, closing);
   } catch (error) {
-    report({ level: 'warn', ...stuck, details: { error } });
+    const message =
+      `the thread that ${does} has not ended within ${THREAD_END_MS / 1_000} s: a call to the disk of ${place} may not return, ` +
+      'or this machine has too much to do; the site closes without it';
+    report({ level: 'warn', event, message, details: { error } });
   }
 }
 

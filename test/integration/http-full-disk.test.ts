@@ -21,13 +21,44 @@ test.each(['ENOSPC', 'EDQUOT'])('what finds no room beside the journal is refuse
   expect(site.reports.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('a disk that fails for another reason remains a fault that the log tells of', async () => {
+test.each([
+  ['EIO', 'the disk reports a fault'],
+  ['EROFS', 'the file system is mounted read-only'],
+  ['EACCES', 'the user of this process lacks the right'],
+  ['EMFILE', 'too many files open'],
+])('what fails beside the journal is told with the file, what still works, and the remedy (%s)', async (code, remedy) => {
   expectErrors('http-request-failed');
   const disk = new FaultDisk();
   const { store } = await diskStore(disk, { site: 'berlin', journalOptions: SMALL });
   await using site = await HttpSite.start({ store });
   await store.put('/a', 1).durable;
-  using _ = disk.fail({ operation: 'write', path: /evs/, code: 'EIO' });
+  const failing = disk.fail({ operation: 'write', path: /evs|leases/, code });
+  for (const [target, file] of [
+    ['/admin/snapshot', /^snapshots\/.*evs/],
+    ['/admin/timestamp', /^leases\.json/],
+  ] as const) {
+    const { status, json } = await site.send('POST', target);
+    expect({ status, json }).toMatchObject({ status: 503, json: { code: 'STORAGE_FAILED', file: expect.stringMatching(file) } });
+    const { detail } = json as { readonly detail: string };
+    expect(detail).toMatch(file);
+    expect(detail).toContain(remedy);
+    expect(detail).toContain('Reads go on, and writes as long as the status of this site says open');
+    expect(site.reports).toContainEqual(
+      expect.objectContaining({ event: 'http-request-failed', message: expect.stringContaining(remedy) }),
+    );
+  }
+  expect(await site.send('PUT', '/data/b', { headers: { 'Content-Type': 'application/json' }, body: '2' })).toMatchObject({ status: 200 });
+  failing[Symbol.dispose]();
+  for (const target of ['/admin/snapshot', '/admin/timestamp']) expect(await site.send('POST', target)).toMatchObject({ status: 200 });
+});
+
+test('an error of the system for which no remedy is known remains a fault that the log tells of', async () => {
+  expectErrors('http-request-failed');
+  const disk = new FaultDisk();
+  const { store } = await diskStore(disk, { site: 'berlin', journalOptions: SMALL });
+  await using site = await HttpSite.start({ store });
+  await store.put('/a', 1).durable;
+  using _ = disk.fail({ operation: 'write', path: /evs/, code: 'EINVAL' });
   expect(await site.send('POST', '/admin/snapshot')).toMatchObject({ status: 500, json: { code: 'INTERNAL' } });
   expect(site.reports).toContainEqual(expect.objectContaining({ event: 'http-request-failed' }));
 });

@@ -487,5 +487,5 @@ function nextTurn(): Promise<void> {
 }
 
 function diskError(code: string, operation: string, path: string): Error {
-  return Object.assign(new Error(`${code}: ${operation} '${path}'`), { code });
+  return Object.assign(new Error(`${code}: ${operation} '${path}'`), { code, path });
 }

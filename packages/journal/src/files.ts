@@ -3,7 +3,7 @@ export { tryLock } from './disk/directory-lock.ts';
 export { listDirectory } from './disk/listing.ts';
 export { removeFiles } from './disk/removal.ts';
 export { readRecordFile } from './divergences/divergence-record.ts';
-export { asError, errorCode, isMissing, isNoSpace } from './groups/failure.ts';
+export { asError, errorCode, fileFailed, isMissing, isNoSpace } from './groups/failure.ts';
 export { leaseOf, LEASES_VERSIONS } from './leases/disk-leases.ts';
 export type { Rewind } from './rewind/rewind-file.ts';
 export { readRewind } from './rewind/rewind-file.ts';

@@ -1,5 +1,5 @@
 import { EvertreeError, type ErrorCode, type ErrorDetails } from '@evertree/core';
-import { asError, isNoSpace } from '@evertree/journal/files';
+import { fileFailed } from '@evertree/journal/files';
 import { STATUS_CODES } from '../node-http.ts';
 
 /** Codes of errors that only HTTP knows, beside the core's. */
@@ -109,17 +109,11 @@ export function isExpected(error: unknown): error is ExpectedError {
 }
 
 /**
- * The error to answer with: a disk without room is no fault of the program. The journal says so itself, but a snapshot, a
- * lease or another small file fails with the error of the system. Any other error stays as it is.
+ * The error to answer with: a disk that is full or fails is no fault of the program. The journal says so itself, but a
+ * snapshot, a lease or another small file fails with the error of the system. Any other error stays as it is.
  */
 export function answerable(error: unknown): unknown {
-  if (isExpected(error) || !isNoSpace(error)) return error;
-  return new EvertreeError(
-    'STORAGE_FULL',
-    `there is no room on this site's disk (${asError(error).message}); make room, then try again`,
-    {},
-    error,
-  );
+  return isExpected(error) ? error : (fileFailed(error) ?? error);
 }
 
 export function problemOf(error: unknown): Problem {

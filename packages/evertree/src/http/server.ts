@@ -11,6 +11,7 @@ import {
   formatAddress,
   isLoopback,
   presentTokens,
+  isEvertreeError,
 } from '@evertree/core';
 import { HistoryQueries } from '@evertree/history';
 import type { Tls } from '../configuration/credentials.ts';
@@ -208,7 +209,7 @@ class Http {
       await dispatch(route, exchange);
     } catch (cause) {
       const error = answerable(cause);
-      this.#reportFault(request, route, error);
+      this.#reportFault(request, route, cause, error);
       if (error instanceof ClientGone) response.destroy();
       else if (exchange === undefined) sendProblem(response, error);
       else exchange.refuse(error);
@@ -235,9 +236,11 @@ class Http {
     });
   }
 
-  #reportFault(request: IncomingMessage, route: Route | undefined, error: unknown): void {
-    if (isExpected(error) || error instanceof ClientGone) return;
-    const message = `${request.method} ${route?.name ?? ''} failed inside the program: ${error instanceof Error ? error.message : String(error)}`;
+  /** @param error what is answered for the cause */
+  #reportFault(request: IncomingMessage, route: Route | undefined, cause: unknown, error: unknown): void {
+    if (isExpected(cause) || error instanceof ClientGone || isEvertreeError(error, 'STORAGE_FULL')) return;
+    const whose = isExpected(error) ? '' : ' inside the program';
+    const message = `${request.method} ${route?.name ?? ''} failed${whose}: ${error instanceof Error ? error.message : String(error)}`;
     this.#options.report({ level: 'error', event: 'http-request-failed', message, details: { error } });
   }
 }

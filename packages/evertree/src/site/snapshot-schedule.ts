@@ -1,4 +1,5 @@
 import { type ExactPosition, ORIGIN, type Store, samePosition } from '@evertree/core';
+import { fileFailed } from '@evertree/journal/files';
 
 const DEFAULT_SNAPSHOT_BYTES = 64 * 1024 * 1024;
 /** Retention removes only what a snapshot covers: one is due before the history takes all the room it may. */
@@ -92,7 +93,7 @@ export class SnapshotSchedule {
       .catch((error: unknown) => {
         if (this.#stopped) return;
         this.#baselineBytes = this.#store.journal.retention.storedBytes;
-        const message = `no snapshot was written: ${String(error)}`;
+        const message = `no snapshot was written: ${fileFailed(error)?.message ?? String(error)}`;
         this.#store.report({ level: 'warn', event: 'snapshot-failed', message, details: { error } });
       })
       .finally(() => {

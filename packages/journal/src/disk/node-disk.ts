@@ -11,7 +11,6 @@ import { asError, errorCode } from '../groups/failure.ts';
 const open = promisify(fs.open);
 const close = promisify(fs.close);
 const fsync = promisify(fs.fsync);
-const fdatasync = promisify(fs.fdatasync);
 const ftruncate = promisify(fs.ftruncate);
 const fstat = promisify(fs.fstat);
 
@@ -28,11 +27,13 @@ class NodeDisk implements Disk {
   }
 
   async open(path: string, options: OpenOptions): Promise<DiskFile> {
-    return new NodeFile(await open(this.#path(path), openFlags(options), 0o644), needsSync(options));
+    const whole = this.#path(path);
+    return new NodeFile(await open(whole, openFlags(options), 0o644), whole, needsSync(options));
   }
 
   openSync(path: string, options: OpenOptions): DiskFile {
-    return new NodeFile(fs.openSync(this.#path(path), openFlags(options), 0o644), needsSync(options));
+    const whole = this.#path(path);
+    return new NodeFile(fs.openSync(whole, openFlags(options), 0o644), whole, needsSync(options));
   }
 
   list(directory: string): Promise<string[]> {
@@ -148,10 +149,12 @@ async function syncPath(path: string): Promise<void> {
 
 class NodeFile implements DiskFile {
   readonly #descriptor: number;
+  readonly #path: string;
   readonly #syncsWrites: boolean;
 
-  constructor(descriptor: number, syncsWrites: boolean) {
+  constructor(descriptor: number, path: string, syncsWrites: boolean) {
     this.#descriptor = descriptor;
+    this.#path = path;
     this.#syncsWrites = syncsWrites;
   }
 
@@ -161,7 +164,9 @@ class NodeFile implements DiskFile {
 
   read(buffer: Uint8Array, offset: number): Promise<number> {
     const { promise, resolve: done, reject } = Promise.withResolvers<number>();
-    fs.read(this.#descriptor, buffer, 0, buffer.length, offset, (error, length) => (error === null ? done(length) : reject(error)));
+    fs.read(this.#descriptor, buffer, 0, buffer.length, offset, (error, length) =>
+      error === null ? done(length) : reject(this.#placed(error)),
+    );
     return promise;
   }
 
@@ -181,15 +186,21 @@ class NodeFile implements DiskFile {
   }
 
   sync(): Promise<void> {
-    return fdatasync(this.#descriptor);
+    const { promise, resolve: done, reject } = Promise.withResolvers<void>();
+    fs.fdatasync(this.#descriptor, error => (error === null ? done() : reject(this.#placed(error))));
+    return promise;
   }
 
   syncSync(): void {
     fs.fdatasyncSync(this.#descriptor);
   }
 
-  truncate(length: number): Promise<void> {
-    return ftruncate(this.#descriptor, length);
+  async truncate(length: number): Promise<void> {
+    try {
+      await ftruncate(this.#descriptor, length);
+    } catch (error) {
+      throw this.#placed(error);
+    }
   }
 
   close(): Promise<void> {
@@ -200,7 +211,7 @@ class NodeFile implements DiskFile {
     const { promise, resolve: done, reject } = Promise.withResolvers<void>();
     const writeRest = (rest: readonly Uint8Array[], at: number) => {
       fs.writev(this.#descriptor, rest, at, (error, written) => {
-        if (error !== null) return reject(error);
+        if (error !== null) return reject(this.#placed(error));
         const left = unwritten(rest, written);
         if (left.length === 0) done();
         else writeRest(left, at + written);
@@ -208,6 +219,11 @@ class NodeFile implements DiskFile {
     };
     writeRest(buffers, offset);
     return promise;
+  }
+
+  /** The system names the file in errors of a name only, not of a descriptor. */
+  #placed(error: unknown): unknown {
+    return error instanceof Error && !('path' in error) ? Object.assign(error, { path: this.#path }) : error;
   }
 }
 

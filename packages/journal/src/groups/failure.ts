@@ -12,6 +12,44 @@ export function isNoSpace(error: unknown): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
+/** What helps after an error of the system in a file that is written anew each time; for no other error is it known. */
+const REMEDIES: ReadonlyMap<string, string> = new Map([
+  ['EIO', "the disk reports a fault: see the system's log, and replace the disk if it goes on"],
+  [
+    'EROFS',
+    "the file system is mounted read-only, as systems do after a fault of the disk: see the system's log, and mount it for writing",
+  ],
+  ['EACCES', 'the user of this process lacks the right: give it all rights on the directory'],
+  ['EPERM', 'the user of this process lacks the right: give it all rights on the directory'],
+  ['EMFILE', 'this process has too many files open: raise its limit (ulimit -n)'],
+  ['ENFILE', 'too many files are open on this machine: raise its limit'],
+  ['ENXIO', 'the device is gone: bring it back, and start the site again'],
+  ['ENODEV', 'the device is gone: bring it back, and start the site again'],
+  ['ESTALE', 'the mount over the network is gone: bring it back, and start the site again'],
+]);
+const STILL = 'Reads go on, and writes as long as the status of this site says open';
+
+/**
+ * Of an error of the system in a snapshot, a lease or another small file beside the log: the file, what still works, and
+ * what helps. Undefined for any other error. The log tells of its own.
+ */
+export function fileFailed(error: unknown): EvertreeError | undefined {
+  if (isEvertreeError(error) || !(error instanceof Error) || !('path' in error)) return undefined;
+  const { message } = error;
+  const file = String(error.path);
+  if (isNoSpace(error)) {
+    return new EvertreeError(
+      'STORAGE_FULL',
+      `there is no room on the disk for ${file} (${message}); make room, then try again. ${STILL}`,
+      { file },
+      error,
+    );
+  }
+  const remedy = REMEDIES.get(errorCode(error));
+  if (remedy === undefined) return undefined;
+  return new EvertreeError('STORAGE_FAILED', `${file} can't be used (${message}): ${remedy}, then try again. ${STILL}`, { file }, error);
+}
+
 export function isMissing(error: unknown): boolean {
   return errorCode(error) === 'ENOENT';
 }

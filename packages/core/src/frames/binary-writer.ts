@@ -54,7 +54,7 @@ export class BinaryBodyWriter implements BodyWriter {
   readonly #room: number;
   /** Members and items that were written in steps. */
   #items = 0;
-  readonly #keys = new KeyDictionary();
+  readonly #dictionary = new KeyDictionary();
   /** The numbers of all keys of a shape: for one more object with these keys, none is looked up. */
   readonly #shapes = new Map<NodeShape, readonly number[]>();
 
@@ -66,6 +66,10 @@ export class BinaryBodyWriter implements BodyWriter {
 
   get length(): number {
     return this.#taken ? 0 : this.#out.length;
+  }
+
+  get keys(): number {
+    return this.#taken ? 0 : this.#dictionary.size;
   }
 
   epoch(note: EpochNote): void {
@@ -174,7 +178,7 @@ export class BinaryBodyWriter implements BodyWriter {
     this.#nodes = ROOT_ID;
     this.#time = 0;
     this.#taken = false;
-    this.#keys.clear();
+    this.#dictionary.clear();
     if (this.#shapes.size > 0) this.#shapes.clear();
   }
 
@@ -203,11 +207,11 @@ export class BinaryBodyWriter implements BodyWriter {
   }
 
   #hashedKey(key: string, keyLo: number): number {
-    const known = this.#keys.number(key, keyLo);
+    const known = this.#dictionary.number(key, keyLo);
     this.#out.varint(known);
     if (known > 0) return known;
     this.#out.text(key);
-    return this.#keys.size;
+    return this.#dictionary.size;
   }
 
   #value(value: Child | Value): void {

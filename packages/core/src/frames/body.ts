@@ -37,6 +37,8 @@ export interface BodyWriter {
   readonly codec: 'binary' | 'json';
   /** Bytes so far, approximately. */
   readonly length: number;
+  /** Keys that were spelled so far; 0 in a body without a dictionary. */
+  readonly keys: number;
   /** In an epoch's first frame, before anything else. */
   epoch(note: EpochNote): void;
   /** In a handover frame, before anything else. */

@@ -33,6 +33,7 @@ interface JsonChangeSet {
 export class JsonBodyWriter implements BodyWriter {
   readonly codec = 'json';
   length = 0;
+  readonly keys = 0;
   #note = '';
   #changes: string[] = [];
   #head = '';

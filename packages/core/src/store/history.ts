@@ -174,6 +174,11 @@ export class History implements Lineage {
     return this.#writer.count === 0 ? 0 : this.#writer.body.length;
   }
 
+  /** Keys that they spell. */
+  get openKeys(): number {
+    return this.#writer.body.keys;
+  }
+
   /**
    * Gives a change set the next revision and encodes it. The first commit of each opening begins an entry of the
    * table of epochs, and the first of all the stream.

@@ -212,7 +212,9 @@ describe('promote', () => {
     expect(await done(at('a', 'divergences', 'export', '1'))).toMatch(
       /^\{"position":\{"epoch":1,"revision":3\},.*"replayed":true,"standing":false\}\n\{/,
     );
-    expect(await done(at('a', 'divergences'))).toMatch(/all of its commits were applied again: nothing is to be done/);
+    expect(await done(at('a', 'divergences'))).toMatch(
+      /all of its commits were applied again: nothing is to be done, and "evertree divergences forget 1 --url http/,
+    );
     expect(await done(at('a', 'status'))).toMatch(/2 commits kept as \S+; all applied again\n {4}evertree divergences forget /);
     await done(at('a', 'divergences', 'forget', '1'));
     expect(await done(at('a', 'divergences'))).toMatch(/keeps no divergence/);

@@ -7,13 +7,17 @@ import type { WriteDestination } from './write-route.ts';
  * history; the primary may have given it, too, and then takes no writes either.
  */
 export function notPrimary(site: string, leader: WriteDestination | undefined, promise: Fencing | undefined): EvertreeError {
-  const secondary = `${site} is a secondary: it takes changes from its primary only`;
+  const known = leader?.kind === 'elsewhere' ? leader : undefined;
+  // One that has told no address may be gone for good.
+  const isFar = known !== undefined && known.address === undefined;
+  const secondary = `${site} is a secondary: it takes changes from its primary only${isFar ? `, which is ${known.site}` : ''}`;
+  const there = isFar ? `write there, or promote ${site} if that one is gone` : 'write there';
   const message =
     promise === undefined
-      ? `${secondary}; write there`
+      ? `${secondary}; ${there}`
       : `${secondary}. It also ${promised(promise)}. ${afterPromise(site)}. Otherwise write at the primary`;
-  if (leader?.kind !== 'elsewhere') return new EvertreeError('NOT_PRIMARY', message);
-  const { site: primary, address, epoch, position } = leader;
+  if (known === undefined) return new EvertreeError('NOT_PRIMARY', message);
+  const { site: primary, address, epoch, position } = known;
   return new EvertreeError('NOT_PRIMARY', `${message}${address === undefined ? '' : ` (${address})`}`, {
     primary,
     address,

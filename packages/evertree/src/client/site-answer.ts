@@ -135,7 +135,7 @@ export function primaryOf(answer: SiteAnswer, { code, details }: EvertreeError):
 function withRemedy(code: string, text: string, details: Readonly<Record<string, unknown>>): string {
   const { site, address } = (details['primary'] ?? {}) as NamedPrimary;
   if (!ELSEWHERE.has(code) || site === undefined) return text + (REMEDIES[code] ?? '');
-  if (address === undefined) return `${text}: its primary is ${site}`;
+  if (address === undefined) return text.includes(`its primary only, which is ${site}`) ? text : `${text}: its primary is ${site}`;
   const rest = text.replace(` (${address})`, '');
   return rest.includes(address)
     ? `${rest}; its primary is ${site} (--follow goes there)`

@@ -125,26 +125,27 @@ async function list(options: ListOptions): Promise<void> {
   const client = clientOf(options);
   const answer = (await client.json('/divergences')) as { readonly divergences: readonly DivergenceView[] };
   if (options.json) return printLine(JSON.stringify(answer));
-  const lines = answer.divergences.flatMap(divergenceLines);
+  const lines = answer.divergences.flatMap(each => divergenceLines(each, client.url.origin));
   await printLine(lines.length === 0 ? `${client.url.origin} keeps no divergence` : lines.join('\n'));
 }
 
-function divergenceLines({
-  number,
-  name,
-  base,
-  last,
-  commits,
-  firstTime,
-  lastTime,
-  authors,
-  paths,
-  marks = [],
-  bytes,
-  missing,
-  replayed,
-  state,
-}: DivergenceView): string[] {
+function divergenceLines(divergence: DivergenceView, url: string): string[] {
+  const {
+    number,
+    name,
+    base,
+    last,
+    commits,
+    firstTime,
+    lastTime,
+    authors,
+    paths,
+    marks = [],
+    bytes,
+    missing,
+    replayed,
+    state,
+  } = divergence;
   const applied = replayed.reduce((sum, { from, to }) => sum + to - from + 1, 0);
   return [
     `${pico.bold(String(number))}  ${name}`,
@@ -152,18 +153,18 @@ function divergenceLines({
     `   by ${authors.map(visible).join(', ') || 'nobody named'}, at ${paths.map(path => JSON.stringify(path)).join(', ') || 'no path'}`,
     ...(marks.length === 0 ? [] : [`   ${pico.yellow(`marks that went with it: ${marks.map(mark => JSON.stringify(mark)).join(', ')}`)}`]),
     ...(applied > 0 && state === 'open' ? [`   ${formatCount(applied)} of them applied again`] : []),
-    ...(state === 'open' ? [] : [`   ${pico.green(nothingMissing(state, number))}`]),
+    ...(state === 'open' ? [] : [`   ${pico.green(nothingMissing(state, number, url))}`]),
     ...(missing === null ? [] : [`   ${pico.yellow('its beginning was dropped before, by retention')}`]),
   ];
 }
 
 /** Why nothing has to be done. The user decides whether it stays. */
-function nothingMissing(state: Exclude<DivergenceState, 'open'>, number: number): string {
+function nothingMissing(state: Exclude<DivergenceState, 'open'>, number: number, url: string): string {
   const why =
     state === 'standing'
       ? 'all of it is in the history again, as a site that had it was promoted'
       : 'all of its commits were applied again';
-  return `${why}: nothing is to be done, and "evertree divergences forget ${number}" drops it`;
+  return `${why}: nothing is to be done, and "evertree divergences forget ${number} --url ${url}" drops it`;
 }
 
 function timeText(milliseconds: number | null): string {

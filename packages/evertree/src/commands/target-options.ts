@@ -122,7 +122,7 @@ export function settingsOf(target: string, { endpoint, region, profile, pathStyl
 export async function recipientsOf({ recipients: files }: RecipientsOptions): Promise<Recipients | undefined> {
   if (files === undefined) return undefined;
   const { Recipients } = await import('@evertree/archive');
-  return Recipients.parse(files.map(file => keyFile(file, 'the file of recipients')));
+  return Recipients.parse(files.map(file => keyFile(file, 'the file of recipients', RECIPIENTS_REMEDY)));
 }
 
 /**
@@ -131,7 +131,7 @@ export async function recipientsOf({ recipients: files }: RecipientsOptions): Pr
  */
 export function recipientTexts({ recipients: files }: RecipientsOptions): readonly string[] | undefined {
   if (files === undefined) return undefined;
-  const read = files.map(file => ({ file, ...parseRecipients(keyFile(file, 'the file of recipients')) }));
+  const read = files.map(file => ({ file, ...parseRecipients(keyFile(file, 'the file of recipients', RECIPIENTS_REMEDY)) }));
   const problems = read.flatMap(({ file, problems: found }) => found.map(problem => `${file} ${problem}`));
   if (problems.length > 0) throw new UsageError(problems.join('\n'));
   const texts = [...new Set(read.flatMap(({ recipients }) => recipients))];
@@ -144,7 +144,7 @@ export async function identitiesOf({ identity: files }: IdentityOptions): Promis
   if (files === undefined) return undefined;
   const { Identities: identities } = await import('@evertree/archive');
   const texts = files.map(file => {
-    const text = keyFile(file, 'the file of identities');
+    const text = keyFile(file, 'the file of identities', 'it is the one that age-keygen wrote with -o, for the recipients of the archive');
     assertIdentities(identities, file, text);
     const exposure = exposureOf(statSync(file), file);
     if (exposure !== undefined) printError(`warning: the file of identities ${file} ${exposure}`);
@@ -169,13 +169,15 @@ function endpointArgument(text: string): string {
   throw new UsageError(`--endpoint ${JSON.stringify(text)} is no address of a service; write one such as https://s3.example:9000`);
 }
 
-function keyFile(file: string, what: string): string {
+const RECIPIENTS_REMEDY = '"age-keygen -o identity.txt" makes an identity, and "age-keygen -y identity.txt" prints its recipient';
+
+function keyFile(file: string, what: string, remedy: string): string {
   try {
     const { size } = statSync(file);
     if (size <= KEY_FILE_LIMIT_BYTES) return readFileSync(file, 'utf8');
     throw new UsageError(`${what} ${file} has ${size} bytes; at most ${KEY_FILE_LIMIT_BYTES} are read. Is it another file?`);
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    throw new UsageError(`${what} ${file} can't be read: ${(error as Error).message}`, { cause: error });
+    throw new UsageError(`${what} ${file} can't be read: ${(error as Error).message}; ${remedy}`, { cause: error });
   }
 }

@@ -172,7 +172,10 @@ async function readTimestamp(file: string): Promise<Timestamp> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    throw new UsageError(`the timestamp ${file} can't be read: ${(error as Error).message}`, { cause: error });
+    throw new UsageError(
+      `the timestamp ${file} can't be read: ${(error as Error).message}; "evertree timestamp fetch --file ${file}" writes one`,
+      { cause: error },
+    );
   }
   return parseTimestamp(text, file, Date.now());
 }

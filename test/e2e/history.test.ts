@@ -296,7 +296,13 @@ describe('names of moments', () => {
       expect(lines[0]).toMatch(new RegExp(`^before-upgrade  \\S+ +marked ${LOCAL_TIME}  ada  release 7$`));
       expect(lines[1]).toMatch(new RegExp(`^first           ${first} +marked ${LOCAL_TIME}  -$`));
     }
-    expect(await at('primary', ['mark', 'first'])).toMatchObject({ status: 1, stderr: expect.stringContaining('MARK_EXISTS') });
+    expect(await at('primary', ['mark', 'first'])).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('move it, or choose another name (--move moves it) (MARK_EXISTS)'),
+    });
+    expect((await at('primary', ['get', '/', '--at', 'frst'])).stderr).toMatch(
+      /there is no mark "frst"; is it "first"\? "evertree marks" lists the marks\. A moment may also be a position \(4-1201\)/,
+    );
     expect(await done(at('primary', ['mark', 'first', '--move']))).toContain(`; it named ${first} before`);
     expect(await at('secondary', ['get', '/named', '--at', 'before-upgrad'])).toMatchObject({
       status: 1,

@@ -249,7 +249,10 @@ describe('administration', () => {
       primary.send('POST', '/admin/forget', { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ site }) });
     await until(async () => ((await primary.get('/status')) as { peers: { state: string }[] }).peers[0]?.state === 'replicate');
     expect(await forget('second')).toMatchObject({ status: 409, json: { code: 'WRONG_ROLE' } });
-    expect(await forget('third')).toMatchObject({ status: 404, json: { code: 'NOT_FOUND' } });
+    expect(await forget('third')).toMatchObject({
+      status: 404,
+      json: { code: 'NOT_FOUND', detail: expect.stringMatching(/^no secondary is called "third"; \S+ knows .*second/) },
+    });
     primary.store.journal.leases.hold('peer', 'third', primary.store.position);
     expect(await forget('third')).toMatchObject({ status: 200, json: { site: 'third', forgotten: true } });
     expect(primary.store.journal.leases.of('peer').has('third')).toBe(false);

@@ -56,9 +56,10 @@ export async function momentOfMark(view: HistoryView, name: string): Promise<Mom
   if (mark === undefined) {
     const names = view.marks.map(each => each.name);
     const near = nearNames(name, names);
-    const hint = near.length === 0 ? '' : `; is it ${near.map(each => JSON.stringify(each)).join(' or ')}?`;
-    const remedy = '"evertree marks" lists the marks; for the present write -0s, or name no moment';
-    throw new EvertreeError('NOT_FOUND', `there is no mark ${JSON.stringify(name)}${hint}; ${remedy}`, { mark: name, near });
+    const hint = near.length === 0 ? '' : `is it ${near.map(each => JSON.stringify(each)).join(' or ')}? `;
+    const remedy =
+      '"evertree marks" lists the marks. A moment may also be a position (4-1201), a time with its zone, or a time ago (-10m; -0s is now)';
+    throw new EvertreeError('NOT_FOUND', `there is no mark ${JSON.stringify(name)}; ${hint}${remedy}`, { mark: name, near });
   }
   const { position, markedAt } = mark;
   const taken = `${formatPosition(position)}, which the mark ${JSON.stringify(name)} names since ${formatPosition(markedAt)}`;

@@ -13,6 +13,7 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
 /** Remedies at the command line for refusals of a site, by code. */
 const REMEDIES: Readonly<Record<string, string>> = {
   UNAUTHENTICATED: '; name the file that holds it in EVERTREE_TOKEN_FILE, or with --token-file',
+  MARK_EXISTS: ' (--move moves it)',
 };
 
 /** An answer whose headers have come. */

@@ -51,7 +51,11 @@ export async function postForget(exchange: Exchange): Promise<void> {
     exchange.answer(200, { site, forgotten: true });
     return;
   }
-  if (peer === undefined) throw new EvertreeError('NOT_FOUND', `no secondary is called ${JSON.stringify(site)}`, { site });
+  if (peer === undefined) {
+    const known = producer?.peers.map(each => each.site) ?? [...store.journal.leases.of('peer').keys()];
+    const names = known.length === 0 ? `${store.site} knows none` : `${store.site} knows ${known.join(', ')}`;
+    throw new EvertreeError('NOT_FOUND', `no secondary is called ${JSON.stringify(site)}; ${names}`, { site });
+  }
   throw new EvertreeError('WRONG_ROLE', `${site} is linked now, and would be listed again at once; stop it first`, {
     site,
     state: peer.state,

@@ -55,12 +55,14 @@ export class Laws {
   async check(sites: readonly SoakSite[], chance: Chance): Promise<void> {
     const trees = await Promise.all(sites.map(site => site.ask('GET', '/data')));
     if (trees.some(({ text }) => text !== trees[0]!.text)) this.#fault('the trees differ');
-    const tables = (await Promise.all(sites.map(site => site.told()))).map(told => JSON.stringify(told?.epochs));
+    const told = await Promise.all(sites.map(site => site.told()));
+    const tables = told.map(each => JSON.stringify(each?.epochs));
     if (new Set(tables).size > 1) this.#fault(`the tables of epochs differ: ${tables.join(' and ')}`);
     const ids = idsOf((JSON.parse(trees[0]!.text) as { readonly k?: unknown }).k);
     const pasts: Past[] = [];
-    for (const site of sites) {
-      pasts.push(new Past(ids, await site.lines<HistoryLine>('/history?path=/k')));
+    for (const [index, site] of sites.entries()) {
+      const isWhole = told[index]?.history.from.position.revision === 0;
+      pasts.push(new Past(ids, await site.lines<HistoryLine>('/history?path=/k'), isWhole));
     }
     const past = pasts.reduce((longest, each) => (each.commits.length > longest.commits.length ? each : longest));
     for (const [index, each] of pasts.entries()) {

@@ -1,8 +1,8 @@
 import { positionText } from './writes.ts';
 
-/** A line of `GET /history?path=/k`; the last one has no position where the site does not hold the whole history. */
+/** A line of `GET /history?path=/k`. */
 export interface HistoryLine {
-  readonly position?: { readonly epoch: number; readonly revision: number };
+  readonly position: { readonly epoch: number; readonly revision: number };
   readonly message?: string;
   readonly operations: readonly HistoryOperation[];
 }
@@ -35,13 +35,13 @@ export class Past {
 
   /**
    * Undoes the history, newest first, from the tree of now.
+   * @param isWhole the site holds the history from the first commit on
    * @throws Error where what a commit tells it wrote is not what stood there then
    */
-  constructor(now: Ids, lines: readonly HistoryLine[]) {
+  constructor(now: Ids, lines: readonly HistoryLine[], isWhole: boolean) {
     const tree = new Map(now);
     const commits: PastCommit[] = [];
     for (const { position, message = '', operations } of lines) {
-      if (position === undefined) continue;
       const values: [string, string][] = [];
       for (const { path, before, after } of operations.flatMap(valuesOf).toReversed()) {
         const key = path.slice('/k/'.length);
@@ -61,8 +61,8 @@ export class Past {
     }
     this.base = tree;
     this.commits = commits;
-    this.isWhole = lines.every(({ position }) => position !== undefined);
-    if (this.isWhole && tree.size > 0) throw new Error(`the first commit of a whole history follows ${JSON.stringify([...tree])}`);
+    this.isWhole = isWhole;
+    if (isWhole && tree.size > 0) throw new Error(`the first commit of a whole history follows ${JSON.stringify([...tree])}`);
   }
 
   /** What stood there after a commit. */

@@ -31,7 +31,8 @@ export interface Told {
   readonly position: { readonly epoch: number; readonly revision: number };
   readonly digest: string;
   readonly epochs: readonly object[];
-  readonly consumer?: { readonly state: string };
+  /** The oldest state that can be read. */
+  readonly history: { readonly from: { readonly position: { readonly revision: number } } };
 }
 
 /** A site, and what the soak did to it. */

@@ -77,10 +77,10 @@ test('a write that was refused and stands, one of nobody, and one at another pos
 
 test('a history that does not lead to the tree, or not from its beginning, is found', () => {
   const now = new Map([['a', 'second']]);
-  const whole = new Past(now, [line(2, 'first', 'second'), line(1, undefined, 'first')]);
+  const whole = new Past(now, [line(2, 'first', 'second'), line(1, undefined, 'first')], true);
   expect(whole.at('1-1')).toEqual(new Map([['a', 'first']]));
-  expect(() => new Past(now, [line(2, 'first', 'other'), line(1, undefined, 'first')])).toThrow(/1-2 wrote other at/);
-  expect(() => new Past(now, [line(2, 'first', 'second')])).toThrow(/whole history/);
-  expect(whole.differenceTo(new Past(now, [line(2, 'first', 'second'), line(1, undefined, 'first')]))).toBeUndefined();
-  expect(whole.differenceTo(new Past(now, [line(3, 'first', 'second'), line(1, undefined, 'first')]))).toMatch(/1-2.* and .*1-3/);
+  expect(() => new Past(now, [line(2, 'first', 'other'), line(1, undefined, 'first')], true)).toThrow(/1-2 wrote other at/);
+  expect(() => new Past(now, [line(2, 'first', 'second')], true)).toThrow(/whole history/);
+  expect(whole.differenceTo(new Past(now, [line(2, 'first', 'second'), line(1, undefined, 'first')], true))).toBeUndefined();
+  expect(whole.differenceTo(new Past(now, [line(3, 'first', 'second'), line(1, undefined, 'first')], true))).toMatch(/1-2.* and .*1-3/);
 });

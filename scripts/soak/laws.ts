@@ -10,7 +10,8 @@ const SHOWN = 8;
 interface ListedDivergence {
   readonly name: string;
   readonly commits: number;
-  readonly missing?: unknown;
+  /** What retention had deleted before it was kept. */
+  readonly missing: { readonly base: { readonly revision: number }; readonly last: { readonly revision: number } } | null;
 }
 
 /** A line of a divergence's export. */
@@ -30,11 +31,9 @@ export class Laws {
   readonly #standing = new Map<string, string>();
   /** Ids in divergences, of the last check. */
   #kept = new Set<string>();
-  /** Since the last check retention dropped history that nobody had looked at: a write that is nowhere may have been there. */
-  #isHistoryLost = false;
-  /** Divergences that are known to miss commits which retention dropped. */
-  readonly #incomplete = new Set<string>();
-  /** Ids of writes that are nowhere since retention dropped history. */
+  /** Revisions whose commits retention deleted before a check saw them. */
+  readonly #gaps: { readonly after: number; readonly to: number }[] = [];
+  /** Ids of writes that were answered for at such a revision, and are nowhere. */
   readonly #dropped = new Set<string>();
   /** Of the last check. */
   past: Past | undefined;
@@ -69,7 +68,6 @@ export class Laws {
       const difference = each.differenceTo(past);
       if (difference !== undefined) this.#fault(`the history of ${sites[index]!.site} differs: ${difference}`);
     }
-    this.#isHistoryLost = false;
     this.#kept = new Set();
     this.#follow(past);
     for (const site of sites) await this.#checkDivergences(site);
@@ -103,7 +101,7 @@ export class Laws {
         this.#fault(`${JSON.stringify(commit)} stood and does not any more`);
     }
     const last = before?.commits.at(-1)?.revision ?? 0;
-    if (!past.isWhole && first > last) this.#isHistoryLost = true;
+    if (!past.isWhole) this.#gaps.push({ after: last, to: first - 1 });
     for (const { position, revision, isReplay, values } of past.commits) {
       if (revision <= last) continue;
       for (const [, id] of values) {
@@ -128,9 +126,7 @@ export class Laws {
     const { divergences } = JSON.parse(text) as { readonly divergences: readonly ListedDivergence[] };
     if (divergences.length > 0 && !this.#mayDiverge) this.#fault(`${site.site} keeps divergences: ${text}`);
     for (const { name, commits, missing } of divergences) {
-      const isIncomplete = missing !== undefined && missing !== null && !this.#incomplete.has(`${site.site} ${name}`);
-      if (isIncomplete) this.#isHistoryLost = true;
-      if (isIncomplete) this.#incomplete.add(`${site.site} ${name}`);
+      if (missing !== null) this.#gaps.push({ after: missing.base.revision, to: missing.last.revision });
       const kept = await site.lines<Partial<KeptCommit>>(`/divergences/${name}/export`);
       const found = kept.filter((line): line is KeptCommit => line.position !== undefined);
       if (found.length !== commits) this.#fault(`${name} at ${site.site} has ${found.length} commits, and tells of ${commits}`);
@@ -146,11 +142,15 @@ export class Laws {
 
   /** Each write that was answered for stands, or is kept. */
   #checkWrites(): void {
-    const lost = [...this.#writes.byId.values()].filter(
-      ({ id, outcome }) => outcome === 'done' && !this.#standing.has(id) && !this.#kept.has(id) && !this.#dropped.has(id),
+    const nowhere = [...this.#writes.byId.values()].filter(
+      ({ id, outcome }) => outcome === 'done' && !this.#standing.has(id) && !this.#kept.has(id),
     );
-    if (this.#isHistoryLost) for (const { id } of lost) this.#dropped.add(id);
-    if (lost.length === 0 || this.#isHistoryLost) return;
+    const lost = nowhere.filter(({ position = '' }) => {
+      const revision = Number(position.split('-')[1]);
+      return !this.#gaps.some(({ after, to }) => after < revision && revision <= to);
+    });
+    for (const { id } of nowhere) this.#dropped.add(id);
+    if (lost.length === 0) return;
     const shown = lost.slice(0, SHOWN).map(({ id, site, position, answer }) => `${id} at ${site}, ${answer}, ${position}`);
     this.#fault(`${lost.length} writes that were answered for are nowhere: ${shown.join('; ')}`);
   }

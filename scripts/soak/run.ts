@@ -8,7 +8,6 @@ import { STEPS, type Stage, type StepName, promoted, rest } from './steps.ts';
 import { Writer, Writes, positionText } from './writes.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-const ROUND_MS = 20_000;
 const STEP_REST_MS = 1_000;
 const WRITERS_EACH = 2;
 const WRITE_REST_MS = 60;
@@ -72,7 +71,8 @@ class Run {
     this.#writers = all.sites.flatMap(site =>
       Array.from({ length: WRITERS_EACH }, (_, index) => {
         const name = `${site.site}${index}`;
-        return new Writer(site, name, new Chance(seed, name), this.#writes, WRITE_REST_MS, what => this.fault(what));
+        const settings = { restMs: WRITE_REST_MS, valueBytes: scenario.valueBytes };
+        return new Writer(site, name, settings, new Chance(seed, name), this.#writes, what => this.fault(what));
       }),
     );
   }
@@ -88,7 +88,7 @@ class Run {
     for (const writer of this.#writers) void writer.run();
     const endAt = this.#beganAt + this.#options.seconds * 1000;
     do {
-      await this.#round(Math.min(endAt, performance.now() + ROUND_MS));
+      await this.#round(Math.min(endAt, performance.now() + this.#options.scenario.roundMs));
       await this.#check();
     } while (this.#faults.length === 0 && performance.now() < endAt);
     await Promise.all(this.#all.sites.map(site => site.stop()));
@@ -151,6 +151,7 @@ class Run {
     let decideAt = beganAt + PATIENCE_MS;
     let seen = '';
     while (performance.now() - beganAt < SETTLE_LIMIT_MS) {
+      if (this.#faults.length > 0) return undefined;
       await this.#all.heal();
       const told = await Promise.all(sites.map(site => site.told()));
       seen = sites.map(({ site }, index) => `${site} ${JSON.stringify(told[index])}`).join('\n');

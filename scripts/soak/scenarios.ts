@@ -7,6 +7,10 @@ export interface Scenario extends Setting {
   readonly about: string;
   /** Sites may be promoted without their primary: then commits may be left behind, and are kept. */
   readonly mayDiverge: boolean;
+  /** The usual bound of a value; some are larger. */
+  readonly valueBytes: number;
+  /** How long steps are taken until the next check. */
+  readonly roundMs: number;
   /** How often each step comes, beside the others. */
   readonly weights: Readonly<Partial<Record<StepName, number>>>;
 }
@@ -15,8 +19,8 @@ const KIB = 1024;
 const HOST = fileURLToPath(new URL('./host.ts', import.meta.url));
 /** Small files, so that a short run has many segments and snapshots. */
 const JOURNAL = { 'segment-bytes': 64 * KIB, 'snapshot-bytes': 128 * KIB };
-/** As little as a journal may keep: sites that are away for seconds miss what is deleted. */
-const TIGHT_JOURNAL = { ...JOURNAL, 'retention-max-bytes': 1024 * KIB, 'retention-rewind-ms': 1_000 };
+/** As little as a journal may keep; with values of 3 KB, sites that are away for some seconds miss what is deleted. */
+const TIGHT_JOURNAL = { ...JOURNAL, 'snapshot-bytes': 256 * KIB, 'retention-max-bytes': 1024 * KIB, 'retention-rewind-ms': 1_000 };
 
 const FAULTS = { kill: 3, killAll: 1, killAsItStarts: 2, stop: 1, hold: 2, part: 2, cut: 3, slow: 1, heal: 6, snapshot: 1 };
 const SWAPS = { ...FAULTS, switchover: 10, switchoverKill: 10 };
@@ -27,6 +31,8 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     about: 'two sites, switchovers and faults: nothing is ever left behind',
     names: ['north', 'south'],
     journal: JOURNAL,
+    valueBytes: 200,
+    roundMs: 20_000,
     mayDiverge: false,
     weights: SWAPS,
   },
@@ -34,6 +40,8 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     about: 'three sites, promoted beside each other while the network is parted',
     names: ['north', 'south', 'west'],
     journal: JOURNAL,
+    valueBytes: 200,
+    roundMs: 20_000,
     mayDiverge: true,
     weights: RIVALS,
   },
@@ -41,6 +49,8 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     about: 'as rivals, and the history that a site missed is deleted',
     names: ['north', 'south', 'west'],
     journal: TIGHT_JOURNAL,
+    valueBytes: 3_000,
+    roundMs: 7_000,
     mayDiverge: true,
     weights: RIVALS,
   },
@@ -49,6 +59,8 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     names: ['north', 'south'],
     program: HOST,
     journal: JOURNAL,
+    valueBytes: 200,
+    roundMs: 20_000,
     mayDiverge: false,
     weights: SWAPS,
   },

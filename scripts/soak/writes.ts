@@ -7,6 +7,7 @@ const KEYS_EACH = 8;
 const SHARED_KEYS = 4;
 /** After a write that was not taken; a site that is down is asked again after so long. */
 const REFUSED_REST_MS = 200;
+const LARGE_BYTES = 30_000;
 
 /** A value that the soak writes: no two have the same id. */
 export interface Written {
@@ -61,6 +62,12 @@ export function positionText({ epoch, revision }: { readonly epoch: number; read
   return `${epoch}-${revision}`;
 }
 
+interface WriterSettings {
+  /** At most so long between two writes. */
+  readonly restMs: number;
+  readonly valueBytes: number;
+}
+
 /** Writes at one site, one value after the other, whether it takes them or not. */
 export class Writer {
   readonly #site: SoakSite;
@@ -68,26 +75,26 @@ export class Writer {
   readonly #chance: Chance;
   readonly #writes: Writes;
   readonly #fault: (what: string) => void;
-  readonly #restMs: number;
+  readonly #settings: WriterSettings;
   #next = 1;
   #isPaused = false;
   #isEnded = false;
   #round: Promise<void> = Promise.resolve();
 
   /** @param name unlike that of any other writer */
-  constructor(site: SoakSite, name: string, chance: Chance, writes: Writes, restMs: number, fault: (what: string) => void) {
+  constructor(site: SoakSite, name: string, settings: WriterSettings, chance: Chance, writes: Writes, fault: (what: string) => void) {
     this.#site = site;
     this.#name = name;
     this.#chance = chance;
     this.#writes = writes;
-    this.#restMs = restMs;
+    this.#settings = settings;
     this.#fault = fault;
   }
 
   /** Runs until it is ended. */
   async run(): Promise<void> {
     while (!this.#isEnded) {
-      let restMs = this.#chance.below(this.#restMs);
+      let restMs = this.#chance.below(this.#settings.restMs);
       if (!this.#isPaused) {
         const round = this.#write();
         this.#round = round.then(() => undefined);
@@ -115,7 +122,10 @@ export class Writer {
     const chance = this.#chance;
     const write = this.#writes.begin(`${this.#name}-${this.#next++}`, this.#site.site);
     const key = chance.happens(0.2) ? `shared-${chance.below(SHARED_KEYS)}` : `${this.#name}-${chance.below(KEYS_EACH)}`;
-    const value: Written = { id: write.id, padding: 'x'.repeat(chance.below(chance.happens(0.03) ? 30_000 : 200)) };
+    const value: Written = {
+      id: write.id,
+      padding: 'x'.repeat(chance.below(chance.happens(0.03) ? LARGE_BYTES : this.#settings.valueBytes)),
+    };
     const headers: Record<string, string> = chance.happens(0.15) ? { 'evertree-acknowledge': '1', prefer: 'wait=1' } : {};
     const { status, text, isRefused } = await this.#site.ask('PUT', `/data/k/${key}`, value, headers);
     if (status === 0) {

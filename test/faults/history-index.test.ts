@@ -1,5 +1,5 @@
-import type { Store } from '@evertree/core';
-import { IndexOutdated, type JournalIndex, proveIndex } from '@evertree/history';
+import type { ExactPosition, Store } from '@evertree/core';
+import { IndexBuilder, IndexOutdated, type JournalIndex, proveIndex } from '@evertree/history';
 import { describe, expect, it } from 'vitest';
 import { dieAtEachStep } from '../support/deaths.ts';
 import { FaultDisk } from '../support/fault-disk.ts';
@@ -283,4 +283,62 @@ describe('an index follows a history', () => {
     expect(reports).toEqual([]);
     await index.close();
   });
+
+  it('although the range that it is to cover begins before what retention has dropped since', async () => {
+    const { disk, store, built, stuck, builder } = await prepareBuilder(29);
+    const before = { base: store.journal.log.base, stable: store.journal.log.stable };
+    await store.saveSnapshot();
+    await store.journal.retention.apply();
+    const { base, stable } = store.journal.log;
+    expect(base.revision).toBeGreaterThan(before.base.revision);
+    builder.extend(before, 1);
+    await built();
+    expect(stuck).toEqual([]);
+    builder.extend({ base, stable }, 1);
+    await built();
+    const proven = await Array.fromAsync(proveIndex(disk, { base, last: stable }));
+    expect(proven).toEqual([expect.objectContaining({ problem: undefined })]);
+    await builder.close();
+    await store.close();
+  });
+
+  it('up to where segments are missing, and tells that once', async () => {
+    const { disk, store, built, stuck, builder } = await prepareBuilder(30);
+    const segments = disk.files.filter(file => file.startsWith('journal/')).toSorted();
+    expect(segments.length).toBeGreaterThan(4);
+    await disk.remove(segments[2]!);
+    const { base, stable } = store.journal.log;
+    for (let asked = 0; asked < 2; asked++) {
+      builder.extend({ base, stable }, 1);
+      await built();
+    }
+    expect(stuck).toHaveLength(1);
+    await builder.close();
+    await store.close();
+  });
 });
+
+/** A history of many segments without an index, and who builds one. */
+async function prepareBuilder(seed: number) {
+  const disk = new FaultDisk();
+  const journalOptions = { segmentBytes: 4_096, retentionRewindMs: 0, retentionMaxBytes: 16_384 };
+  const { store } = await diskStore(disk, { journalOptions });
+  await stretch(store, new RandomHistory(seed), undefined, 20);
+  const stuck: ExactPosition[] = [];
+  let idle = Promise.withResolvers<void>();
+  const builder = new IndexBuilder(
+    { disk, breathe: () => undefined },
+    {
+      changed: () => undefined,
+      dropped: () => undefined,
+      stuck: position => stuck.push(position),
+      failed: error => expect.unreachable(error.message),
+      idle: () => idle.resolve(),
+    },
+  );
+  const built = () => {
+    idle = Promise.withResolvers();
+    return idle.promise;
+  };
+  return { disk, store, builder, stuck, built };
+}

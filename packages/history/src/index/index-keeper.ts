@@ -101,6 +101,9 @@ export class IndexKeeper {
     this.#hint = undefined;
     this.#segments = await listSegments(this.#options.disk, []);
     if (await this.#build(gap, undefined)) return true;
+    // Retention dropped what follows since the range was asked for: the next one begins where the files do.
+    const [oldest] = this.#segments;
+    if (oldest !== undefined && oldest.base.revision > gap.position.revision) return false;
     this.#stuckAt = gap.position;
     this.#options.stuck(gap.position);
     return false;

@@ -1,7 +1,7 @@
 import { type Clock, type Journal, type Path, type Position, Store } from '@evertree/core';
-import { HistoryQueries } from '@evertree/history';
+import { type Change, HistoryQueries } from '@evertree/history';
 import { MemoryJournal } from '@evertree/journal';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { NaiveIndex } from '../support/naive-index.ts';
 import { HistoryOracle } from '../support/history-oracle.ts';
@@ -375,6 +375,40 @@ describe('what this site does not keep', () => {
     expect(seen[0]).toBe(1_202);
     expect(seen).toEqual(seen.toSorted((a, b) => b - a));
     expect(seen.length).toBeLessThan(1_201);
+  });
+
+  it('ends one with values, too, also where retention was there before', async () => {
+    for (const goesUnderValues of [false, true]) {
+      const { store, queries, journal } = await opened();
+      await using _ = store;
+      for (let value = 0; value < 2_400; value++) {
+        store.put('/a', value);
+        store.cut();
+        if (value === 10) {
+          await store.saveSnapshot();
+          journal.compact();
+        }
+      }
+      await store.saveSnapshot();
+      store.put('/a', 'last');
+      await store.flush();
+      const newest = journal.snapshots.newest.bind(journal.snapshots);
+      if (goesUnderValues) {
+        // The changes are found already, and now the state before them is looked for.
+        vi.spyOn(journal.snapshots, 'newest').mockImplementation(at => {
+          journal.compact();
+          return newest(at);
+        });
+      }
+      const seen: Change[] = [];
+      for await (const change of queries.changes('/a', { values: true })) {
+        seen.push(change);
+        if (seen.length === 1) journal.compact();
+      }
+      expect(seen[0]!.operations).toEqual([expect.objectContaining({ before: 2_399, after: 'last' })]);
+      expect(seen.slice(1).every(({ operations: [only] }) => (only!.after as number) - (only!.before as number) === 1)).toBe(true);
+      expect(seen.length).toBeLessThan(2_390);
+    }
   });
 
   it('ends one with a beginning with an error then', async () => {

@@ -30,7 +30,7 @@ export async function* blameOf(view: HistoryView, path: Path, { position }: Mome
     if (leaves.count > MOST_LEAVES) throw tooMany(path);
     if (turn.over) await turn.rest();
   }
-  const range = { after: undefined, upTo: position.revision };
+  const range = { after: 0, upTo: position.revision, isOpen: true };
   for await (const change of changesBackward(view, { path, author: undefined, values: false }, range)) {
     for (const [index, operation] of change.changeSet.operations.entries()) {
       for (const _ of leaves.found(operation, change)) if (turn.over) await turn.rest();

@@ -1,17 +1,19 @@
-import { type Path, type PastTree, Signal, Turn } from '@evertree/core';
+import { isEvertreeError, type Path, type PastTree, Signal, Turn } from '@evertree/core';
 import type { Change, ChangesOptions } from './answers.ts';
 import { ChangeBatch, makeChange, readBefore, sizeOf, valuesAt } from './before-values.ts';
-import { changesBackward, changesIn, toChange } from './changes.ts';
+import { type Before, changesBackward, changesIn, toChange } from './changes.ts';
 import type { PathChange } from './path-change.ts';
 import { boundaryBefore } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
+import { reachOf } from './moments.ts';
 import { readPastTree } from './past-reader.ts';
 import { setOf } from './paths.ts';
 
 /** Which part of the history a stream goes through: the revisions in (after, upTo]. */
 export interface ChangeRange {
-  /** Undefined for all that is kept. */
-  readonly after: number | undefined;
+  readonly after: number;
+  /** Nobody asked where it begins: it begins where the history does that is kept, also if that is less meanwhile. */
+  readonly isOpen: boolean;
   /** Undefined for all that is there, and all that follows. */
   readonly upTo: number | undefined;
 }
@@ -20,10 +22,10 @@ export interface ChangeRange {
 export async function* newestFirst(
   view: HistoryView,
   path: Path,
-  { after, upTo }: ChangeRange,
+  { after, upTo, isOpen }: ChangeRange,
   { author, values = false, limit = Infinity, signal }: ChangesOptions,
 ): AsyncGenerator<Change, void, undefined> {
-  const range = { after, upTo: upTo ?? view.last.revision };
+  const range = { after, upTo: upTo ?? view.last.revision, isOpen };
   const wish = { path, values, expected: expectedOf(limit), signal };
   const turn = new Turn(view.clock);
   if (!values) {
@@ -36,15 +38,15 @@ export async function* newestFirst(
   for await (const change of changesBackward(view, { ...wish, author: undefined }, range)) {
     const bytes = await turn.run(sizeOf(change));
     if (!batch.add(change, bytes)) {
-      yield* withValues(view, batch.take(), path, author);
+      yield* withValues(view, batch.take(), path, { author, isOpen });
       batch.add(change, bytes);
     }
     if (author === undefined || change.changeSet.author === author) wanted++;
     if (wanted < limit && !batch.isFull) continue;
-    yield* withValues(view, batch.take(), path, author);
+    yield* withValues(view, batch.take(), path, { author, isOpen });
   }
   if (signal?.aborted === true) return;
-  yield* withValues(view, batch.take(), path, author);
+  yield* withValues(view, batch.take(), path, { author, isOpen });
 }
 
 function expectedOf(limit: number): number | undefined {
@@ -53,15 +55,33 @@ function expectedOf(limit: number): number | undefined {
 
 async function* withValues(
   view: HistoryView,
+  found: readonly PathChange[],
+  path: Path,
+  { author, isOpen }: { readonly author: string | undefined; readonly isOpen: boolean },
+): AsyncGenerator<Change, void, undefined> {
+  const isWanted = ({ changeSet }: PathChange) => author === undefined || changeSet.author === author;
+  if (!found.some(isWanted)) return;
+  const { changes, before } = await readKept(view, found, path, isOpen);
+  const turn = new Turn(view.clock);
+  for (const change of changes.filter(isWanted)) yield await toChange(change, path, before.get(change.position.revision) ?? [], turn);
+}
+
+/** As `readBefore`; without the changes, if the range is open, before which retention has dropped the state meanwhile. */
+async function readKept(
+  view: HistoryView,
   changes: readonly PathChange[],
   path: Path,
-  author: string | undefined,
-): AsyncGenerator<Change, void, undefined> {
-  const wanted = changes.filter(({ changeSet }) => author === undefined || changeSet.author === author);
-  if (wanted.length === 0) return;
-  const before = await readBefore(view, changes, path);
-  const turn = new Turn(view.clock);
-  for (const change of wanted) yield await toChange(change, path, before.get(change.position.revision) ?? [], turn);
+  isOpen: boolean,
+): Promise<{ readonly changes: readonly PathChange[]; readonly before: ReadonlyMap<number, Before> }> {
+  try {
+    return { changes, before: await readBefore(view, changes, path) };
+  } catch (error) {
+    if (!isOpen || !isEvertreeError(error, 'COMPACTED')) throw error;
+    const { revision } = (await reachOf(view)).position;
+    const kept = changes.filter(({ position }) => position.revision > revision);
+    if (kept.length === changes.length) throw error;
+    return readKept(view, kept, path, isOpen);
+  }
 }
 
 /**
@@ -76,7 +96,7 @@ export async function* oldestFirst(
 ): AsyncGenerator<Change, void, undefined> {
   const set = setOf(path);
   const { log } = view.journal;
-  const after = range.after ?? log.base.revision;
+  const after = range.isOpen ? Math.max(range.after, log.base.revision) : range.after;
   if (range.upTo !== undefined && after >= range.upTo) return;
   const state = values ? await readPastTree(view, view.exact(after), set) : undefined;
   const reader = log.read(after >= view.last.revision ? view.last : await boundaryBefore(view, after + 1));

@@ -12,7 +12,7 @@ import {
 } from '@evertree/core';
 import type { Change, ChangedMark, ChangeOperation } from './answers.ts';
 import { IndexOutdated } from './change-index.ts';
-import { framesBackward } from './frame-access.ts';
+import { type BackwardRange, framesBackward } from './frame-access.ts';
 import type { HistoryView } from './history-view.ts';
 import { changesInIndex } from './indexed-changes.ts';
 import type { ChangeFilter, PathChange } from './path-change.ts';
@@ -25,21 +25,22 @@ const MOST_TRIES = 3;
 /**
  * Commits that concern a path, newest first, in (after, upTo]: by the index where that has them. All commits concern the
  * root, so these are read from the frames. Ends early when it is told to.
- * @param after undefined for all that is kept
- * @throws EvertreeError COMPACTED, HISTORY_MISMATCH
+ * @throws EvertreeError COMPACTED unless the range is open, HISTORY_MISMATCH
  */
 export async function* changesBackward(
   view: HistoryView,
   filter: ChangeFilter,
-  { after, upTo }: { readonly after: number | undefined; readonly upTo: number },
+  { after, upTo, isOpen }: BackwardRange,
 ): AsyncGenerator<PathChange, void, undefined> {
   let end = upTo;
   for (let tries = 0; tries < MOST_TRIES && filter.path.length > 0; tries++) {
     const covered = view.covered();
-    if (view.index === undefined || covered === undefined || end <= covered.after || covered.upTo <= (after ?? 0)) break;
-    if (end > covered.upTo) yield* changesInFrames(view, filter, covered.upTo, end);
+    if (view.index === undefined || covered === undefined || end <= covered.after || covered.upTo <= after) break;
+    if (end > covered.upTo) yield* changesInFrames(view, filter, { after: covered.upTo, upTo: end, isOpen });
     end = Math.min(end, covered.upTo);
-    const begin = Math.max(after ?? 0, covered.after);
+    // Retention has dropped what the index covered.
+    if (isOpen && end <= view.journal.log.base.revision) return;
+    const begin = Math.max(after, covered.after);
     try {
       for await (const change of changesInIndex(view, view.index, filter, { after: begin, upTo: end })) {
         end = change.position.revision - 1;
@@ -52,22 +53,21 @@ export async function* changesBackward(
       if (!(error instanceof IndexOutdated)) throw error;
     }
   }
-  if (end > (after ?? 0)) yield* changesInFrames(view, filter, after, end);
+  if (end > after) yield* changesInFrames(view, filter, { after, upTo: end, isOpen });
 }
 
 async function* changesInFrames(
   view: HistoryView,
   filter: ChangeFilter,
-  after: number | undefined,
-  upTo: number,
+  range: BackwardRange,
 ): AsyncGenerator<PathChange, void, undefined> {
   const set = setOf(filter.path);
-  for await (const frame of framesBackward(view, after, upTo)) {
+  for await (const frame of framesBackward(view, range)) {
     if (filter.signal?.aborted === true) return;
     const found: PathChange[] = [];
     for await (const change of changesIn(view, frame, set, filter)) {
       const { revision } = change.position;
-      if (revision > (after ?? 0) && revision <= upTo) found.push(change);
+      if (revision > range.after && revision <= range.upTo) found.push(change);
     }
     yield* found.toReversed();
   }

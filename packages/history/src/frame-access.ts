@@ -52,17 +52,25 @@ export async function* framesForward(view: HistoryView, after: number, upTo: num
   yield* framesBetween(view, await boundaryBefore(view, after + 1), view.exact(upTo));
 }
 
+/** A part of the history, to be read backwards: the revisions in (after, upTo]. */
+export interface BackwardRange {
+  readonly after: number;
+  readonly upTo: number;
+  /** Nobody asked where it begins: it ends earlier where retention drops some of it meanwhile. */
+  readonly isOpen: boolean;
+}
+
 /**
  * The same frames, newest first. The log reads forward only: stretch after stretch is read from further back.
- * @param after undefined for all that is kept, also when retention drops some of it meanwhile
- * @throws EvertreeError COMPACTED, HISTORY_MISMATCH
+ * @throws EvertreeError COMPACTED unless the range is open, HISTORY_MISMATCH
  */
-export async function* framesBackward(view: HistoryView, after: number | undefined, upTo: number): AsyncGenerator<Frame, void, undefined> {
+export async function* framesBackward(view: HistoryView, { after, upTo, isOpen }: BackwardRange): AsyncGenerator<Frame, void, undefined> {
+  const first = () => (isOpen ? Math.max(after, view.journal.log.base.revision) : after);
   let end = view.exact(upTo);
   let stretch = FIRST_STRETCH;
-  while (end.revision > (after ?? view.journal.log.base.revision)) {
-    const begin = Math.max(after ?? view.journal.log.base.revision, end.revision - stretch);
-    const { held, bytes } = await heldFrames(view, begin, end, after === undefined);
+  while (end.revision > first()) {
+    const begin = Math.max(first(), end.revision - stretch);
+    const { held, bytes } = await heldFrames(view, begin, end, isOpen);
     // What was not held has been read in vain.
     stretch = bytes > HELD_BYTES ? Math.max(1, Math.ceil(stretch / 2)) : Math.min(LONGEST_STRETCH, stretch * 2);
     for (let frame = held.pop(); frame !== undefined; frame = held.pop()) {

@@ -197,8 +197,9 @@ export class HistoryQueries implements HistoryQuestions {
       const message = `the history from ${formatPosition(begin)} to ${formatPosition(end)} ends before it begins`;
       throw new EvertreeError('VALUE_INVALID', message, { from: begin, to: end });
     }
-    const isCut = values && begin === undefined && view.journal.log.base.revision > 0;
-    return { after: isCut ? (await reachOf(view)).position.revision : begin?.revision, upTo: end.revision };
+    if (begin !== undefined) return { after: begin.revision, upTo: end.revision, isOpen: false };
+    const isCut = values && view.journal.log.base.revision > 0;
+    return { after: isCut ? (await reachOf(view)).position.revision : 0, upTo: end.revision, isOpen: true };
   }
 }
 

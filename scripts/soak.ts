@@ -7,7 +7,7 @@ const USAGE = `usage: pnpm soak [--scenario NAME] [--seconds S] [--seed N] [--st
   --scenario NAME  one of those below (default: rivals)
   --seconds S      how long steps are taken (default: 60); the last check comes on top
   --seed N         draws the steps (default: drawn itself): the same seed gives the same steps, not the same moments
-  --steps          also a line for each step
+  --steps          also a line for each step, and how often the sites logged which event
 
 ${Object.entries(SCENARIOS)
   .map(([name, { about }]) => `${name.padEnd(10)} ${about}`)
@@ -30,8 +30,14 @@ else if (scenario === undefined || !(seconds > 0) || !Number.isSafeInteger(seed)
   process.exitCode = 2;
 } else {
   console.log(`${values.scenario}, ${seconds} s, seed ${seed}`);
-  const { faults, steps, writes, folder } = await soak({ scenario, seconds, seed, step: values.steps ? console.log : () => undefined });
+  const { faults, steps, writes, folder, events } = await soak({
+    scenario,
+    seconds,
+    seed,
+    step: values.steps ? console.log : () => undefined,
+  });
   for (const fault of faults.slice(0, FAULTS_SHOWN)) console.log(`FAULT ${fault}`);
+  if (values.steps) console.log([...events].map(([event, count]) => `${event} ${count}`).join(', '));
   console.log(`${steps} steps; ${writes.asked} writes asked for, ${writes.done} done, ${writes.unproven} lost with deleted history`);
   if (faults.length === 0) console.log('no law was broken');
   else console.log(`${faults.length} faults, seed ${seed}; data, steps.log and the logs of the sites are in ${folder}`);

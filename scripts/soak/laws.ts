@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises';
-import { openStore, parseWhen, replayDirectory, verifyDirectory } from 'evertree';
+import { type ExactPosition, openStore, parseWhen, replayDirectory, verifyDirectory } from 'evertree';
 import type { Chance } from '../../test/simulation/chance.ts';
-import { type HistoryLine, Past, differenceOf, idsOf } from './past.ts';
-import type { SoakSite } from './sites.ts';
-import { type Writes, positionText } from './writes.ts';
+import { type HistoryLine, type Ids, Past, differenceOf, idsOf, positionText } from './past.ts';
+import type { SoakSite, Told } from './sites.ts';
+import type { Writes } from './writes.ts';
 
 const SHOWN = 8;
 
@@ -35,8 +35,10 @@ export class Laws {
   readonly #gaps: { readonly after: number; readonly to: number }[] = [];
   /** Ids of writes that were answered for at such a revision, and are nowhere. */
   readonly #dropped = new Set<string>();
-  /** Of the last check. */
-  past: Past | undefined;
+  /** What each check found: the last one need not reach back to the one before. */
+  readonly #pasts: Past[] = [];
+  /** The newest epochs at the last check. */
+  #epochs: Told['epochs'] = [];
 
   /** @param mayDiverge whether sites are promoted without their primary */
   constructor(writes: Writes, mayDiverge: boolean, fault: (what: string) => void) {
@@ -50,11 +52,25 @@ export class Laws {
     return this.#dropped.size;
   }
 
+  /** Of the last check. */
+  get past(): Past | undefined {
+    return this.#pasts.at(-1);
+  }
+
+  /** What stood at a position of the history that goes on; undefined for another one, and where no check has seen it. */
+  stateAt({ epochId, revision }: ExactPosition): Ids | undefined {
+    const index = this.#epochs.findIndex(({ id }) => id === epochId);
+    const end = this.#epochs[index + 1]?.base.revision ?? Infinity;
+    if (index < 0 || revision > end) return undefined;
+    return this.#pasts.find(past => past.near(revision) !== undefined)?.near(revision);
+  }
+
   /** All sites stand at one position. */
   async check(sites: readonly SoakSite[], chance: Chance): Promise<void> {
     const trees = await Promise.all(sites.map(site => site.ask('GET', '/data')));
     if (trees.some(({ text }) => text !== trees[0]!.text)) this.#fault('the trees differ');
-    const told = await Promise.all(sites.map(site => site.told()));
+    const told = await Promise.all(sites.map(site => site.status()));
+    this.#epochs = told[0]?.epochs ?? [];
     const tables = told.map(each => JSON.stringify(each?.epochs));
     if (new Set(tables).size > 1) this.#fault(`the tables of epochs differ: ${tables.join(' and ')}`);
     const ids = idsOf((JSON.parse(trees[0]!.text) as { readonly k?: unknown }).k);
@@ -92,7 +108,7 @@ export class Laws {
 
   /** What stood before stands, and nothing that was refused or stands already was added. */
   #follow(past: Past): void {
-    const { past: before } = this;
+    const before = this.past;
     const known = new Map(past.commits.map(commit => [commit.position, commit]));
     const first = past.commits[0]?.revision ?? Infinity;
     for (const commit of before?.commits ?? []) {
@@ -110,7 +126,7 @@ export class Laws {
         this.#standing.set(id, position);
       }
     }
-    this.past = past;
+    this.#pasts.push(past);
   }
 
   /** A write may stand, or be kept, at this position. */

@@ -1,5 +1,3 @@
-import { positionText } from './writes.ts';
-
 /** A line of `GET /history?path=/k`. */
 export interface HistoryLine {
   readonly position: { readonly epoch: number; readonly revision: number };
@@ -75,6 +73,12 @@ export class Past {
     throw new Error(`there is no commit ${position}`);
   }
 
+  /** What stood there at a revision; undefined if that is not between the first commit and the last. */
+  near(revision: number): Ids | undefined {
+    const last = this.commits.findLast(commit => commit.revision <= revision);
+    return last === undefined || revision > this.commits.at(-1)!.revision ? undefined : this.at(last.position);
+  }
+
   /** The first difference to another site's history of the same end, as far as both reach. */
   differenceTo(other: Past): string | undefined {
     const count = Math.min(this.commits.length, other.commits.length);
@@ -101,4 +105,8 @@ export function idsOf(document: unknown): Ids {
 export function differenceOf(found: Ids, expected: Ids): string | undefined {
   const key = [...found.keys(), ...expected.keys()].find(each => found.get(each) !== expected.get(each));
   return key === undefined ? undefined : `${key} is ${found.get(key)} instead of ${expected.get(key)}`;
+}
+
+export function positionText({ epoch, revision }: { readonly epoch: number; readonly revision: number }): string {
+  return `${epoch}-${revision}`;
 }

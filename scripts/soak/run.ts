@@ -2,10 +2,11 @@ import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Chance } from '../../test/simulation/chance.ts';
 import { Laws } from './laws.ts';
+import { positionText } from './past.ts';
 import type { Scenario } from './scenarios.ts';
 import { type SoakSite, SoakSites } from './sites.ts';
 import { STEPS, type Stage, type StepName, promoted, rest } from './steps.ts';
-import { Writer, Writes, positionText } from './writes.ts';
+import { Writer, Writes } from './writes.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const STEP_REST_MS = 1_000;
@@ -32,6 +33,8 @@ export interface RunOutcome {
   readonly writes: { readonly asked: number; readonly done: number; readonly unproven: number };
   /** Directories and logs, which stay if there are faults. */
   readonly folder: string;
+  /** How often each event stands in the logs of the sites. */
+  readonly events: ReadonlyMap<string, number>;
 }
 
 /** Soaks sites of the real program: rounds of random steps, and after each all laws are checked. */
@@ -92,7 +95,10 @@ class Run {
       await this.#check();
     } while (this.#faults.length === 0 && performance.now() < endAt);
     await Promise.all(this.#all.sites.map(site => site.stop()));
-    if (this.#faults.length === 0) await this.#laws.checkDirectories(this.#all.sites, this.#chance);
+    if (this.#faults.length === 0) {
+      await this.#laws.checkDirectories(this.#all.sites, this.#chance);
+      await this.#all.archives.check(this.#laws, this.#chance, what => this.fault(what));
+    }
     this.#checkProcesses();
   }
 
@@ -107,7 +113,9 @@ class Run {
     if (!isSound) await this.#all.writeLogs();
     await this.#all.end(!isSound);
     const writes = { asked: this.#writes.byId.size, done: this.#writes.done, unproven: this.#laws.unproven };
-    return { faults: this.#faults, steps: this.#steps, writes, folder: this.#all.folder };
+    const events = new Map<string, number>();
+    for (const { event } of this.#all.sites.flatMap(({ log }) => log)) events.set(event, (events.get(event) ?? 0) + 1);
+    return { faults: this.#faults, steps: this.#steps, writes, folder: this.#all.folder, events };
   }
 
   /** Steps at random, one or two at a time, until then. */
@@ -137,7 +145,7 @@ class Run {
     if (leader === undefined) return;
     for (const site of this.#all.sites) this.#writes.read(site);
     await this.#laws.check(this.#all.sites, this.#chance);
-    const { position } = (await leader.told())!;
+    const { position } = (await leader.status())!;
     const { done, byId } = this.#writes;
     this.#say(`${leader.site} leads at ${positionText(position)}: ${this.#steps} steps, ${byId.size} writes asked for, ${done} done`);
     await leader.ask('PUT', '/data/quiet', 0);
@@ -153,7 +161,7 @@ class Run {
     while (performance.now() - beganAt < SETTLE_LIMIT_MS) {
       if (this.#faults.length > 0) return undefined;
       await this.#all.heal();
-      const told = await Promise.all(sites.map(site => site.told()));
+      const told = await Promise.all(sites.map(site => site.status()));
       seen = sites.map(({ site }, index) => `${site} ${JSON.stringify(told[index])}`).join('\n');
       const leaders = sites.filter((_, index) => told[index]?.standing === 'primary');
       const [leader] = leaders;
@@ -175,7 +183,7 @@ class Run {
     const headers = { 'evertree-acknowledge': String(sites.length - 1), prefer: 'wait=5' };
     const { status } = await leader.ask('PUT', '/data/quiet', performance.now(), headers);
     if (status !== 200) return false;
-    const [first, ...others] = await Promise.all(sites.map(site => site.told()));
+    const [first, ...others] = await Promise.all(sites.map(site => site.status()));
     if (first === undefined || others.some(told => told === undefined)) return false;
     if (others.some(told => positionText(told!.position) !== positionText(first.position))) return false;
     if (others.some(told => told!.digest !== first.digest)) this.fault(`the digests differ at ${positionText(first.position)}`);

@@ -19,12 +19,17 @@ const KIB = 1024;
 const HOST = fileURLToPath(new URL('./host.ts', import.meta.url));
 /** Small files, so that a short run has many segments and snapshots. */
 const JOURNAL = { 'segment-bytes': 64 * KIB, 'snapshot-bytes': 128 * KIB };
-/** As little as a journal may keep; with values of 3 KB, sites that are away for some seconds miss what is deleted. */
-const TIGHT_JOURNAL = { ...JOURNAL, 'snapshot-bytes': 256 * KIB, 'retention-max-bytes': 1024 * KIB, 'retention-rewind-ms': 1_000 };
+/** History for some seconds, with values of up to 30 KB: sites that are away for longer miss what is deleted. */
+const TIGHT_JOURNAL = {
+  'segment-bytes': 256 * KIB,
+  'snapshot-bytes': 1024 * KIB,
+  'retention-max-bytes': 4096 * KIB,
+  'retention-rewind-ms': 1_000,
+};
 
 const FAULTS = { kill: 3, killAll: 1, killAsItStarts: 2, stop: 1, hold: 2, part: 2, cut: 3, slow: 1, heal: 6, snapshot: 1 };
 const SWAPS = { ...FAULTS, switchover: 10, switchoverKill: 10 };
-const RIVALS = { ...FAULTS, part: 8, promote: 8, promoteTwo: 3, promoteKill: 4, switchover: 2, switchoverKill: 1, replay: 1 };
+const RIVALS = { ...FAULTS, part: 8, promote: 8, promoteTwo: 3, promoteKill: 4, switchover: 2, switchoverKill: 1, repair: 4, replay: 1 };
 
 export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   swaps: {
@@ -49,10 +54,20 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     about: 'as rivals, and the history that a site missed is deleted',
     names: ['north', 'south', 'west'],
     journal: TIGHT_JOURNAL,
-    valueBytes: 3_000,
-    roundMs: 7_000,
+    valueBytes: 30_000,
+    roundMs: 10_000,
     mayDiverge: true,
     weights: RIVALS,
+  },
+  archive: {
+    about: 'as retention, and all archive into one place, from which they catch up',
+    names: ['north', 'south', 'west'],
+    journal: TIGHT_JOURNAL,
+    archives: true,
+    valueBytes: 30_000,
+    roundMs: 10_000,
+    mayDiverge: true,
+    weights: { ...RIVALS, rotateArchive: 1 },
   },
   library: {
     about: 'as swaps, in processes that embed the library, write and listen themselves',

@@ -1,8 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SiteProcess, freePort } from '../../test/support/site-process.ts';
+import { SiteProcess, type SiteProcessOptions, type SiteStatus, freePort } from '../../test/support/site-process.ts';
 import { type TcpProxy, startTcpProxy } from '../../test/support/tcp-proxy.ts';
+import { SoakArchives } from './archives.ts';
 
 /** A site that does not answer within so long after its start has a fault; a busy machine needs seconds. */
 const START_LIMIT_MS = 60_000;
@@ -15,6 +16,8 @@ export interface Setting {
   readonly program?: string;
   /** The `journal` section of all files. */
   readonly journal: Readonly<Record<string, number>>;
+  /** All sites archive into one place, and catch up from it. */
+  readonly archives?: boolean;
 }
 
 export interface Answer {
@@ -26,19 +29,28 @@ export interface Answer {
 }
 
 /** What the soak reads of a status. */
-export interface Told {
+export interface Told extends SiteStatus {
   readonly standing: 'primary' | 'secondary' | 'fenced' | 'handing-over';
-  readonly position: { readonly epoch: number; readonly revision: number };
-  readonly digest: string;
-  readonly epochs: readonly object[];
+  readonly epochs: readonly { readonly id: string; readonly base: { readonly revision: number } }[];
   /** The oldest state that can be read. */
   readonly history: { readonly from: { readonly position: { readonly revision: number } } };
 }
 
+interface SoakSiteOptions extends SiteProcessOptions {
+  /** Where it listens for the others. */
+  readonly wirePort: number;
+}
+
 /** A site, and what the soak did to it. */
 export class SoakSite extends SiteProcess {
+  readonly wirePort: number;
   /** Its process stands still, by SIGSTOP. */
   isHeld = false;
+
+  constructor(options: SoakSiteOptions) {
+    super(options);
+    this.wirePort = options.wirePort;
+  }
 
   hold(): void {
     if (!this.isRunning) return;
@@ -73,7 +85,7 @@ export class SoakSite extends SiteProcess {
     }
   }
 
-  async told(): Promise<Told | undefined> {
+  override async status(): Promise<Told | undefined> {
     const { status, text } = await this.ask('GET', '/status');
     return status === 200 ? (JSON.parse(text) as Told) : undefined;
   }
@@ -99,50 +111,60 @@ interface Road {
 /** Sites of the real program, a process each, with a network between each two of them that can be cut. */
 export class SoakSites {
   readonly folder: string;
+  readonly #setting: Setting;
   readonly sites: readonly SoakSite[];
   readonly roads: readonly Road[];
+  readonly archives: SoakArchives;
+  #archive: object | undefined;
   /** Starts that are under way. */
   readonly #starting = new Map<SoakSite, Promise<void>>();
   readonly #fault: (what: string) => void;
   #isEnded = false;
 
-  private constructor(folder: string, sites: readonly SoakSite[], roads: readonly Road[], fault: (what: string) => void) {
+  private constructor(folder: string, setting: Setting, sites: readonly SoakSite[], roads: readonly Road[], fault: (what: string) => void) {
     this.folder = folder;
+    this.#setting = setting;
     this.sites = sites;
     this.roads = roads;
+    this.archives = new SoakArchives(folder);
     this.#fault = fault;
   }
 
   /** Makes folder and files; no process runs yet. The first site is the primary. @param fault is told of a start that fails */
-  static async make({ names, program, journal }: Setting, fault: (what: string) => void): Promise<SoakSites> {
+  static async make(setting: Setting, fault: (what: string) => void): Promise<SoakSites> {
+    const { names, program } = setting;
     const folder = await mkdtemp(join(tmpdir(), 'evertree-soak-'));
     const [wire, http] = [await freePort(names.length), await freePort(names.length)];
     const pairs = names.flatMap(from => names.filter(name => name !== from).map(to => ({ from, to })));
     const roads = await Promise.all(
       pairs.map(async pair => ({ ...pair, proxy: await startTcpProxy({ port: wire + names.indexOf(pair.to) }) })),
     );
-    const write = async (file: string, content: object) => {
-      await writeFile(join(folder, file), JSON.stringify(content, undefined, 2));
-      return join(folder, file);
-    };
-    const sites = await Promise.all(
-      names.map(async (site, index) => {
-        const connections = roads
-          .filter(({ from }) => from === site)
-          .map(({ proxy: { port } }) => ({
-            'consumer-address': '127.0.0.1',
-            'consumer-port': port,
-            'connection-retry-interval-ms': RETRY_MS,
-          }));
-        const producer = await write(`${site}-primary.json`, { 'netty-connection': connections, journal });
-        const listening = { 'listening-port': wire + index, 'enable-server-auto-restart': true };
-        const consumer = await write(`${site}-secondary.json`, { 'netty-consumer': listening, journal });
-        const [role, config, standby] =
-          index === 0 ? (['primary', producer, consumer] as const) : (['secondary', consumer, producer] as const);
-        return new SoakSite({ role, site, config, standby, data: join(folder, site), httpPort: http + index, ...(program && { program }) });
-      }),
-    );
-    return new SoakSites(folder, sites, roads, fault);
+    const sites = names.map((site, index) => {
+      const [role, other] = index === 0 ? (['primary', 'secondary'] as const) : (['secondary', 'primary'] as const);
+      const [config, standby] = [fileOf(folder, site, role), fileOf(folder, site, other)];
+      const common = { httpPort: http + index, wirePort: wire + index, ...(program && { program }) };
+      return new SoakSite({ role, site, config, standby, data: join(folder, site), ...common });
+    });
+    const all = new SoakSites(folder, setting, sites, roads, fault);
+    await all.rotateArchive();
+    return all;
+  }
+
+  /** Writes the files of all sites, with another archive if they have one. A site takes that at its next start. */
+  async rotateArchive(): Promise<void> {
+    if (this.#setting.archives) this.#archive = await this.archives.rotate();
+    await this.#writeFiles();
+  }
+
+  async #writeFiles(): Promise<void> {
+    const { journal } = this.#setting;
+    const common = { journal, ...(this.#archive && { archive: this.#archive }) };
+    for (const { site, wirePort } of this.sites) {
+      const connections = this.roads.filter(({ from }) => from === site).map(({ proxy: { port } }) => dialling(port));
+      const listening = { 'listening-port': wirePort, 'enable-server-auto-restart': true };
+      await replaceFile(fileOf(this.folder, site, 'primary'), { 'netty-connection': connections, ...common });
+      await replaceFile(fileOf(this.folder, site, 'secondary'), { 'netty-consumer': listening, ...common });
+    }
   }
 
   /** Starts a site that is down, unless that is under way. Resolves when it answers, was killed again, or its fault was told. */
@@ -200,4 +222,18 @@ export class SoakSites {
     await Promise.all(this.roads.map(({ proxy }) => proxy.close()));
     if (!keeps) await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+function fileOf(folder: string, site: string, role: 'primary' | 'secondary'): string {
+  return join(folder, `${site}-${role}.json`);
+}
+
+/** Whole or not at all: a site may be starting. */
+async function replaceFile(path: string, content: object): Promise<void> {
+  await writeFile(`${path}.new`, JSON.stringify(content, undefined, 2));
+  await rename(`${path}.new`, path);
+}
+
+function dialling(port: number): object {
+  return { 'consumer-address': '127.0.0.1', 'consumer-port': port, 'connection-retry-interval-ms': RETRY_MS };
 }

@@ -1,4 +1,5 @@
 import type { Chance } from '../../test/simulation/chance.ts';
+import { run } from '../../test/support/program.ts';
 import type { SoakSite, SoakSites } from './sites.ts';
 
 /** What a step acts on. */
@@ -80,6 +81,10 @@ export const STEPS = {
   snapshot: async stage => {
     await oneOf(stage).ask('POST', '/admin/snapshot');
   },
+  rotateArchive: async ({ all, say }) => {
+    say('makes another archive for all sites, which they take at their next start');
+    await all.rotateArchive();
+  },
   switchover: async stage => switched(stage),
   switchoverKill: async stage => {
     const switching = switched(stage);
@@ -97,6 +102,14 @@ export const STEPS = {
     await rest(stage.chance.below(SWITCHING_MS));
     await killed(stage, stage.chance.happens(0.7) ? site : oneOf(stage));
     await promoting;
+  },
+  repair: async ({ all, chance, say, fault }) => {
+    const [at, from] = [oneOf({ all, chance }), oneOf({ all, chance })];
+    if (at === from) return;
+    const { stdout, stderr } = await run(['compare', '--repair', '--url', at.url, '--with', from.url]);
+    const outcome = `${stdout}${stderr}`.trimEnd().split('\n').at(-1) ?? '';
+    say(`repairs ${at.site} from ${from.site}: ${outcome}`);
+    if (/DIGEST_MISMATCH|INTERNAL/.test(outcome)) fault(`a repair of ${at.site} failed: ${outcome}`);
   },
   replay: async ({ all, chance, say }) => {
     const site = oneOf({ all, chance });
@@ -130,7 +143,7 @@ function back({ all, chance }: Stage, site: SoakSite): void {
 
 /** To a site that does not lead, mostly: the command for one that does changes nothing. */
 async function switched({ all, chance, say }: Stage): Promise<void> {
-  const standings = await Promise.all(all.sites.map(site => site.told()));
+  const standings = await Promise.all(all.sites.map(site => site.status()));
   const others = all.sites.filter((_, index) => standings[index]?.standing !== 'primary');
   const [at, to] = [chance.pick(all.sites), chance.pick(others.length === 0 ? all.sites : others)];
   const { status, text } = await at.ask('POST', '/admin/switchover', { to: to.site });

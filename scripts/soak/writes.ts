@@ -1,9 +1,10 @@
 import type { Chance } from '../../test/simulation/chance.ts';
+import { positionText } from './past.ts';
 import type { SoakSite } from './sites.ts';
 
 /** Answers after which a write may stand or not. */
 const UNDECIDED = new Set(['CLOSED', 'STORAGE_FAILED', 'STORAGE_FULL', 'REQUEST_TIMEOUT']);
-const KEYS_EACH = 8;
+const KEYS_EACH = 4;
 const SHARED_KEYS = 4;
 /** After a write that was not taken; a site that is down is asked again after so long. */
 const REFUSED_REST_MS = 200;
@@ -56,10 +57,6 @@ export class Writes {
   get done(): number {
     return [...this.byId.values()].filter(({ outcome }) => outcome === 'done').length;
   }
-}
-
-export function positionText({ epoch, revision }: { readonly epoch: number; readonly revision: number }): string {
-  return `${epoch}-${revision}`;
 }
 
 interface WriterSettings {

@@ -31,7 +31,14 @@ afterEach(async () => {
 });
 
 function check(): Promise<void> {
-  const site = new SoakSite({ role: 'primary', site: 'north', config: [], data: folder, httpPort: Number(http.url.port) });
+  const site = new SoakSite({
+    role: 'primary',
+    site: 'north',
+    config: [],
+    data: folder,
+    httpPort: Number(http.url.port),
+    wirePort: 0,
+  });
   return laws.check([site], new Chance(1));
 }
 

@@ -7,6 +7,8 @@ import { framesOf, memoryStore } from './stores.ts';
 /** Made for tests by `age-keygen`, and used for nothing else. */
 export const IDENTITY = 'AGE-SECRET-KEY-15EYHWXK6LNKSJJJGP3TPSNAWRLYVCKDUUFJNDV67YLZZ2HPE34LSVLEZAP';
 export const RECIPIENT = 'age1yx47sjfaw3m5fpefj2ukehrvmnusvgvll3lr5e5wleajev0anf5sj2fasq';
+export const OTHER_IDENTITY = 'AGE-SECRET-KEY-1EJ9XLNGUYEFV0QZPRN37E3LGUZ8Y4FVKERUEL4TJVUE3GRHX7PKQA8DC42';
+export const OTHER_RECIPIENT = 'age1l73dtutnu7zndg4led8ufr8efuh2r4fldwz4zxkl854d3j80gpzql3t3vr';
 
 /** A history to archive. */
 export interface MadeHistory {

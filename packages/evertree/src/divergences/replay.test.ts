@@ -203,11 +203,17 @@ describe('a replay', () => {
 
   test('says that it can not tell where the history since the fork is not all here', async () => {
     const commits = diverged([put('/a', 1)]);
-    const { log } = store.journal;
-    const read = log.read.bind(log);
-    log.read = () => Object.assign(read(base), { next: () => Promise.reject(compacted()) });
+    forgetFrames();
     expect(reasons(await replay(commits))).toEqual([['/a unknown']]);
     expect(outcomes(await replay(commits, { force: true }))).toEqual(['applied']);
+  });
+
+  test('knows a commit that is in the history itself, also where the frames since the fork are not all here', async () => {
+    store.put('/a', 1);
+    store.put('/a', 7);
+    forgetFrames();
+    const own = diverged([put('/a', 1)]).map(commit => ({ ...commit, position: { ...commit.position, epochId: base.epochId } }));
+    expect([outcomes(await replay(own, { force: true })), store.get('/a')]).toEqual([['replayed'], 7]);
   });
 
   test('refuses a divergence of another history', async () => {
@@ -216,8 +222,12 @@ describe('a replay', () => {
   });
 });
 
-function compacted(): Error {
-  return new EvertreeError('COMPACTED', 'the journal begins later');
+/** As if the journal of the store had dropped the frames since the fork. */
+function forgetFrames(): void {
+  const { log } = store.journal;
+  const read = log.read.bind(log);
+  const next = () => Promise.reject(new EvertreeError('COMPACTED', 'the journal begins later'));
+  log.read = () => Object.assign(read(base), { next });
 }
 
 /** Paths that lie above, below and beside each other. */

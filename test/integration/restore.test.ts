@@ -208,6 +208,28 @@ describe('a restore', () => {
     });
   });
 
+  test('as a secondary has another primary before a promotion than after it', async () => {
+    const target = new MemoryTarget();
+    const maker = new ArchiveMaker(target);
+    const made = await oracleHistory(5, 20);
+    const { store } = await memoryStore({ site: 'south', role: 'secondary' });
+    for (const frame of made.frames) store.applyFrame(frame);
+    const before = store.position;
+    store.beginEpoch({ number: 70, id: '7'.repeat(16) }, 'a promotion');
+    await store.flush();
+    await maker.line('south').stretch(await framesOf(store.journal));
+    await maker.publish();
+    for (const [to, primary, other] of [
+      [before, 'north', 'south'],
+      [store.position, 'south', 'north'],
+    ] as const) {
+      const message = expect.stringContaining(`can't be named ${primary}`) as string;
+      await expect(planned(target, new FaultDisk(), { to, role: 'secondary', site: primary })).rejects.toMatchObject({ message });
+      expect(await planned(target, new FaultDisk(), { to, role: 'secondary', site: other })).toMatchObject({ site: other });
+    }
+    await store.close();
+  });
+
   test('of objects so long that their memory could be given back early writes a journal without damage', async () => {
     const { store } = await memoryStore();
     // Each object has 20 frames of 20 KiB: more than the writer of a segment gathers, and more than a pool of buffers.

@@ -222,12 +222,15 @@ describe('a replay', () => {
   });
 });
 
+function compacted(): Promise<never> {
+  return Promise.reject(new EvertreeError('COMPACTED', 'the journal begins later'));
+}
+
 /** As if the journal of the store had dropped the frames since the fork. */
 function forgetFrames(): void {
   const { log } = store.journal;
   const read = log.read.bind(log);
-  const next = () => Promise.reject(new EvertreeError('COMPACTED', 'the journal begins later'));
-  log.read = () => Object.assign(read(base), { next });
+  log.read = () => Object.assign(read(base), { next: compacted });
 }
 
 /** Paths that lie above, below and beside each other. */

@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openTarget } from '@evertree/archive';
 import { openStore } from 'evertree';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { siteOf } from '../../packages/evertree/src/site/store.ts';
 import { checkArchive } from '../support/archive-check.ts';
 import { systemClock as clock, systemRandom as random } from '../support/host.ts';
 import { type Answer, HttpSite, type HttpSiteOptions, until } from '../support/http-site.ts';
+import { run } from '../support/program.ts';
 import { collectReports } from '../support/reports.ts';
 
 /** POST /admin/backup, and what GET /status and /metrics tell of an archive. */
@@ -40,6 +41,19 @@ async function begin(archive?: object, options: Partial<HttpSiteOptions> = {}): 
 function backup(body: unknown, headers: Readonly<Record<string, string>> = JSON_TYPE): Promise<Answer> {
   return http!.send('POST', '/admin/backup', { headers, body: JSON.stringify(body) });
 }
+
+test('a backup into a bucket that the site does not reach by its environment says whose environment counts', async () => {
+  const { url } = await begin();
+  for (const name of ['AWS_REGION', 'AWS_DEFAULT_REGION', 'AWS_PROFILE', 'AWS_ENDPOINT_URL_S3']) vi.stubEnv(name, undefined);
+  for (const name of ['AWS_CONFIG_FILE', 'AWS_SHARED_CREDENTIALS_FILE']) vi.stubEnv(name, join(folder, 'none'));
+  for (const more of [[], ['--dry-run']]) {
+    const { status, stderr } = await run(['backup', 's3://nowhere/north', '--url', url.origin, ...more], {
+      env: { AWS_REGION: 'eu-west-1' },
+    });
+    expect([status, stderr]).toEqual([2, expect.stringMatching(/no region is given .*makes this backup, with its own environment/)]);
+  }
+  vi.unstubAllEnvs();
+});
 
 describe('POST /admin/backup', () => {
   test('archives what is committed, and says what can be restored', async () => {

@@ -1,8 +1,9 @@
 import type { BackupProgress } from '@evertree/archive';
-import { EvertreeError, type ErrorCode, type Position } from '@evertree/core';
+import { EvertreeError, type ErrorCode, type Position, isEvertreeError } from '@evertree/core';
 import type { Command } from 'commander';
 import pico from 'picocolors';
 import type { InitOutcome } from '../archive/initialization.ts';
+import type { SiteClient } from '../client/site-client.ts';
 import { optional } from '../optional.ts';
 import { directoryArgument } from './arguments.ts';
 import { type BackupAnswer, type BackupForecastAnswer, backupLines, forecastLines } from './backup-report.ts';
@@ -87,7 +88,11 @@ type BackupRequest = ReturnType<typeof settingsOf> & { readonly recipients?: rea
 
 async function forecastOf(target: string, options: BackupCommandOptions, request: BackupRequest): Promise<BackupForecastAnswer> {
   if (options.data === undefined) {
-    return (await clientOf(options).json('/admin/backup', post({ ...request, target, dryRun: true }))) as BackupForecastAnswer;
+    const client = clientOf(options);
+    const asked = client.json('/admin/backup', post({ ...request, target, dryRun: true }));
+    return (await asked.catch((error: unknown) => {
+      throw ofTheSite(error, client.url.origin, target);
+    })) as BackupForecastAnswer;
   }
   const { forecastDirectory } = await import('../archive/one-backup.ts');
   const forecast = await forecastDirectory(directoryArgument(options.data), target, request);
@@ -112,7 +117,18 @@ function plainPosition({ epoch, revision }: Position): Position {
   return { epoch, revision };
 }
 
-/** The last line of the answer tells how it ended. */
+/** Codes of what a service, or its client, lacks where variables or files are missing. */
+const OF_ENVIRONMENT: ReadonlySet<string> = new Set(['CONFIGURATION_INVALID', 'UNAUTHENTICATED', 'FORBIDDEN'] satisfies ErrorCode[]);
+
+/** The running site reaches the target by its own environment: variables of this command's shell don't help there. */
+function ofTheSite(error: unknown, site: string, target: string): unknown {
+  if (!isEvertreeError(error) || !target.startsWith('s3://') || !OF_ENVIRONMENT.has(error.code)) return error;
+  // The site's own refusal of this command's token is another thing.
+  if (error.code !== 'CONFIGURATION_INVALID' && !error.message.includes(target)) return error;
+  const whose = `${site} makes this backup, with its own environment and not that of this command: start the site with these settings`;
+  return new EvertreeError(error.code, `${error.message}. ${whose}`, error.details, error);
+}
+
 async function askSite(
   target: string,
   options: ClientOptions,
@@ -120,6 +136,20 @@ async function askSite(
   tell: (counted: BackupProgress) => void,
 ): Promise<BackupAnswer> {
   const client = clientOf(options);
+  try {
+    return await requestBackup(client, target, request, tell);
+  } catch (error) {
+    throw ofTheSite(error, client.url.origin, target);
+  }
+}
+
+/** The last line of the answer tells how it ended. */
+async function requestBackup(
+  client: SiteClient,
+  target: string,
+  request: BackupRequest,
+  tell: (counted: BackupProgress) => void,
+): Promise<BackupAnswer> {
   const answer = await client.request('/admin/backup', {
     ...post({ ...request, target }),
     headers: { ...JSON_TYPE, Accept: 'application/x-ndjson' },

@@ -186,6 +186,8 @@ export class SoakSites {
   async kill(site: SoakSite): Promise<void> {
     await site.kill();
     await this.#starting.get(site);
+    // One that waited for the end of the process before starts only now.
+    await site.kill();
   }
 
   /** Ends the roads between sites of different groups. @param silently nobody is told: what is sent vanishes */

@@ -39,6 +39,8 @@ export class SiteProcess implements AsyncDisposable {
   config: SiteProcessOptions['config'];
   readonly #options: SiteProcessOptions;
   #process: ChildProcess | undefined;
+  /** The process before has ended. */
+  #ended: Promise<unknown> = Promise.resolve();
 
   constructor(options: SiteProcessOptions) {
     this.#options = options;
@@ -73,8 +75,9 @@ export class SiteProcess implements AsyncDisposable {
     return this.log.filter(({ event }) => event === 'printed').map(({ message }) => message);
   }
 
-  /** Resolves when it answers. */
+  /** Resolves when it answers. A process that still ends is waited for. */
   async start(withinMs: number): Promise<void> {
+    await this.#ended;
     const { role, site, standby = [], data, httpPort, program = PROGRAM } = this.#options;
     const configs = [this.config].flat().flatMap(config => ['--config', config]);
     const standbys = [standby].flat().flatMap(config => ['--standby-config', config]);
@@ -139,9 +142,9 @@ export class SiteProcess implements AsyncDisposable {
     this.#process = undefined;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     // With the last lines of its log, which come by a pipe.
-    const ended = once(child, 'close');
+    this.#ended = once(child, 'close');
     child.kill(signal);
-    await ended;
+    await this.#ended;
   }
 }
 

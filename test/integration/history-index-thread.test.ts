@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { constants, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { constants, readFileSync, readdirSync } from 'node:fs';
 import { link, mkdir, mkdtemp, open, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,15 +19,15 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-const RUN = '0000000001-0000000000000000-0000000001-0000000000000001.evi';
+/** What Linux tells of a thread of this process. */
+function threadFile(thread: string, file: 'comm' | 'wchan'): string {
+  return readFileSync(`/proc/self/task/${thread}/${file}`, 'utf8').trim();
+}
 
-/** Whether a thread of this process opens a named pipe that nobody writes to. Only Linux tells. */
+/** Whether the thread that builds the index opens a named pipe that nobody writes to. */
 function opensPipe(): boolean {
-  return readdirSync('/proc/self/task').some(thread => {
-    const file = `/proc/self/task/${thread}/wchan`;
-    // The thread may have ended meanwhile.
-    return existsSync(file) && readFileSync(file, 'utf8') === 'wait_for_partner';
-  });
+  const thread = readdirSync('/proc/self/task').find(each => threadFile(each, 'comm') === 'evertree-index');
+  return thread !== undefined && threadFile(thread, 'wchan') === 'wait_for_partner';
 }
 
 describe('a site builds its index in a thread of its own', () => {
@@ -54,23 +54,24 @@ describe('a site builds its index in a thread of its own', () => {
 
   it.runIf(process.platform === 'linux')('closes although a call to the disk of its thread does not return', async () => {
     const { reports, report } = collectReports();
+    const store = await openStore({ data: directory, log: report });
+    await store.put('/a', 1).durable;
+    await store.changeIndex!.caughtUp();
     // As a mount whose server is away: whoever opens it waits for one that writes to it.
     const pipe = join(directory, 'pipe');
-    const run = join(directory, 'index', RUN);
+    const segment = join(directory, 'journal', '0000000009-0000000000000001.evj');
     await promisify(execFile)('mkfifo', [pipe]);
-    await mkdir(join(directory, 'index'));
-    await link(pipe, run);
-    const store = await openStore({ data: directory, log: report });
+    await link(pipe, segment);
     try {
-      await store.put('/a', 1).durable;
+      await store.put('/a', 2).durable;
       void store.changeIndex!.caughtUp();
       await until(opensPipe, 30_000);
       await store.close();
       expect(reports.map(({ event }) => event)).toEqual(['index-thread-stuck']);
-      await rm(run);
+      await rm(segment);
       // The directory is free.
       await using again = await openStore({ data: directory, log: report });
-      expect(again.get('/a')).toBe(1);
+      expect(again.get('/a')).toBe(2);
     } finally {
       // The call returns, and the thread ends.
       await (await open(pipe, constants.O_WRONLY | constants.O_NONBLOCK)).close();

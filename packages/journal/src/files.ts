@@ -1,6 +1,6 @@
 // The files of a site's directory, for those who read or make them without a site: no lock, no recovery. FORMAT.md.
 export { tryLock } from './disk/directory-lock.ts';
-export { listDirectory } from './disk/listing.ts';
+export { listDirectory, listHistory } from './disk/listing.ts';
 export { removeFiles } from './disk/removal.ts';
 export { readRecordFile } from './divergences/divergence-record.ts';
 export { asError, errorCode, fileFailed, isMissing, isNoSpace } from './groups/failure.ts';

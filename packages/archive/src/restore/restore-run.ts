@@ -15,6 +15,7 @@ import {
 } from '@evertree/core';
 import {
   isNoSpace,
+  listHistory,
   removeFiles,
   removeUnfinished,
   SEGMENT_DIRECTORY,
@@ -25,7 +26,6 @@ import {
   TEMPORARY_SUFFIX,
   writeSite,
 } from '@evertree/journal/files';
-import { historyFiles } from './empty-directory.ts';
 import { restoreEpochFrame, restoreEpochNumber } from './restore-epoch.ts';
 import type { RestoredSite, RestorePhases, RestoreTask } from './restore-task.ts';
 import { RestoredHistory } from './restored-history.ts';
@@ -68,7 +68,7 @@ function storageError(error: unknown): unknown {
 }
 
 async function clearHistory(disk: Disk): Promise<void> {
-  await removeFiles(disk, await historyFiles(disk));
+  await removeFiles(disk, await listHistory(disk));
   for (const directory of [SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY]) await disk.syncDirectory(directory);
 }
 
@@ -110,7 +110,7 @@ class RestoreRun {
   async #dropSnapshots(): Promise<void> {
     const { disk, source } = this.#task;
     const image = source.image === undefined ? undefined : snapshotPath(source.image.position);
-    const found = (await historyFiles(disk)).filter(path => path.startsWith(`${SNAPSHOT_DIRECTORY}/`));
+    const found = (await listHistory(disk)).filter(path => path.startsWith(`${SNAPSHOT_DIRECTORY}/`));
     await removeFiles(
       disk,
       found.filter(path => path !== image && path !== `${image}${TEMPORARY_SUFFIX}`),
@@ -216,7 +216,7 @@ class RestoreRun {
     const kept = snapshot === undefined ? undefined : snapshotPath(snapshot);
     await removeFiles(
       disk,
-      (await historyFiles(disk)).filter(path => path !== kept),
+      (await listHistory(disk)).filter(path => path !== kept),
     );
     for (const directory of [SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY]) await disk.syncDirectory(directory);
   }

@@ -36,6 +36,6 @@ function collect(before: unknown, after: unknown, path: string[], operations: Di
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

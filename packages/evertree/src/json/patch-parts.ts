@@ -1,5 +1,5 @@
 import { EvertreeError } from '@evertree/core';
-import type { DifferenceOperation } from './difference.ts';
+import { isObject, type DifferenceOperation } from './difference.ts';
 
 /** A part with more operations would hold the site's event loop for long. */
 const OPERATIONS_LIMIT = 10_000;
@@ -45,8 +45,4 @@ function* membersOf(path: string, object: Readonly<Record<string, unknown>>): Ge
   for (const [key, value] of Object.entries(object)) {
     yield { op: 'add', path: `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, value };
   }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,7 @@
 import type { Disk, ExactPosition, Frame, Random, Snapshot } from '@evertree/core';
 import { EvertreeError } from '@evertree/core';
 import {
-  listDirectory,
+  listHistory,
   readSite,
   readUnfinished,
   removeFiles,
@@ -53,7 +53,7 @@ export class SiteWriter {
   static async begin(disk: Disk, random: Random, unfinished: UnfinishedFile, segmentBytes = SEGMENT_BYTES): Promise<SiteWriter> {
     await disk.makeDirectory(SEGMENT_DIRECTORY);
     await disk.makeDirectory(SNAPSHOT_DIRECTORY);
-    const held = await heldFiles(disk);
+    const held = await listHistory(disk);
     const isOurs = (await readUnfinished(disk))?.work === unfinished.work;
     if (!isOurs && (held.length > 0 || (await readSite(disk)) !== undefined)) {
       const found = held[0] ?? SITE_FILE;
@@ -130,13 +130,4 @@ export class SiteWriter {
     await this.#disk.rename(segment.path + TEMPORARY_SUFFIX, segment.path);
     await this.#disk.syncDirectory(SEGMENT_DIRECTORY);
   }
-}
-
-/** The files of a history that a directory holds. */
-async function heldFiles(disk: Disk): Promise<string[]> {
-  const files: string[] = [];
-  for (const directory of [SEGMENT_DIRECTORY, SNAPSHOT_DIRECTORY]) {
-    files.push(...(await listDirectory(disk, directory)).map(name => `${directory}/${name}`));
-  }
-  return files;
 }

@@ -2,7 +2,7 @@ import type { Disk, KeptDivergence, RevisionRange, Stretch } from '@evertree/cor
 import { divergenceName } from '@evertree/core';
 import { unsupported } from '../groups/failure.ts';
 import { divergencePath } from '../site/layout.ts';
-import { DIRECTORY_VERSION, isPosition, isRecord, parseRecord } from '../site/site-file.ts';
+import { DIRECTORY_VERSION, isPosition, isRecord, isTexts, parseRecord } from '../site/site-file.ts';
 import { readStateFile, writeStateFile } from '../site/state-file.ts';
 
 /** Writes the file that tells about a divergence, durably. From its rename on the divergence is kept. */
@@ -47,8 +47,4 @@ function isStretch(value: unknown): value is Stretch {
 
 function isRange(value: unknown): value is RevisionRange {
   return isRecord(value) && typeof value['from'] === 'number' && typeof value['to'] === 'number';
-}
-
-function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every(each => typeof each === 'string');
 }

@@ -118,7 +118,7 @@ function nameOf({ number, id }: EpochName): EpochName {
   return { number, id };
 }
 
-function isTexts(value: unknown): value is readonly string[] {
+export function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every(each => typeof each === 'string');
 }
 

@@ -3,6 +3,7 @@ import type { Role, Store } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
 import type { RoleConfigurations } from '../configuration/configuration.ts';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
+import { letEngineThreadsYield } from './engine-threads.ts';
 import { type ConsumerSource, type OpenSiteOptions, type OpenStoreOptions, type ProducerSource, checkOptions } from './options.ts';
 import { primaryPart, secondaryPart } from './parts.ts';
 import type { Site } from './site.ts';
@@ -21,7 +22,7 @@ export async function openStore(options: OpenStoreOptions): Promise<SiteStore> {
 /**
  * Opens a site: a store, as `openStore` does, and the part of its role on it. A directory knows its role. A new one has
  * that of `role`, else that of the configuration that is given, `primary` before `standby`. Without a configuration for
- * its role a site plays no part.
+ * its role a site plays no part. On Linux V8's own threads yield to all others of this process from then on.
  * @throws EvertreeError as `openStore`, `startProducer` and `startConsumer`; nothing is left open then
  */
 export async function openSite(options: OpenSiteOptions): Promise<Site> {
@@ -33,6 +34,7 @@ export async function openSite(options: OpenSiteOptions): Promise<Site> {
   const configurations = read();
   const { primary, standby } = configurations;
   const role: Role | undefined = primary === undefined ? standby && 'secondary' : standby === undefined ? 'primary' : undefined;
+  letEngineThreadsYield();
   const site = await openUnstarted({ ...resolved, role: resolved.role ?? role }, { configurations, read });
   try {
     await site.start();

@@ -134,7 +134,12 @@ describe('a switchover', () => {
     expect(await west.switchover({ to: 'south' })).toMatchObject({ outcome: 'done' });
     await writes(south, '/c', 2);
     await sites.settled(south);
-    for (const site of [north, west]) expect(site.consumer?.state.resyncs.count).toBe(0);
+    for (const site of [north, west]) {
+      expect(site.consumer?.state.resyncs.count).toBe(0);
+      // Nothing is kept any more for those that it fed.
+      expect([...site.store.journal.leases.of('peer').keys()]).toEqual([]);
+    }
+    expect([...south.store.journal.leases.of('peer').keys()].toSorted()).toEqual(['north', 'west']);
   });
 });
 

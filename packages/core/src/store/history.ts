@@ -282,6 +282,7 @@ export class History implements Lineage {
     this.#reigns = false;
     this.durability.appended(frame.header.last, frame.header.digest);
     this.#journal.log.append(frame, trailer);
+    if (note?.epoch !== undefined) this.#leavePeers();
   }
 
   /** Moves to where the journal's history was moved: to a snapshot with which it begins anew, or back. */
@@ -289,12 +290,22 @@ export class History implements Lineage {
     this.#moveTo(head, digest);
     this.#reigns = false;
     this.durability.reset({ position: head.last, digest });
+    this.#leavePeers();
   }
 
   /** The header of a snapshot of the tree. Everything recorded has to be cut before. */
   snapshotHeader(digest: string): SnapshotHeader {
     const { stream, last, chain } = this.#base();
     return { stream, position: last, digest, chain, epochs: this.epochs, marks: this.marks, time: this.time };
+  }
+
+  /**
+   * Another site leads. Whom this one fed as a primary, that one feeds now: the positions that they had here would never
+   * move again, and hold the history beyond every limit but that of its bytes.
+   */
+  #leavePeers(): void {
+    const { leases } = this.#journal;
+    for (const site of leases.of('peer').keys()) leases.release('peer', site);
   }
 
   /** Begins the stream, or a restart entry of this site's epoch. */

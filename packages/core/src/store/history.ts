@@ -17,6 +17,12 @@ import type { Tree } from '../tree/tree.ts';
 /** So many commits of one turn share a reading of the clock, which costs a tenth of a commit. */
 const CLOCK_SHARE = 64;
 
+/**
+ * A site that follows another keeps so long those that it fed: a switchover back, just after, finds them, even if it is
+ * asked for before they are linked again.
+ */
+const LEFT_PEER_MS = 600_000;
+
 const NO_STREAM = '0'.repeat(32);
 
 /** A history up to its last frame, with what the next frame needs. */
@@ -301,11 +307,14 @@ export class History implements Lineage {
 
   /**
    * Another site leads. Whom this one fed as a primary, that one feeds now: the positions that they had here would never
-   * move again, and hold the history beyond every limit but that of its bytes.
+   * move again, and hold the history beyond every limit but that of its bytes. If this site leads again it renews them.
    */
   #leavePeers(): void {
     const { leases } = this.#journal;
-    for (const site of leases.of('peer').keys()) leases.release('peer', site);
+    const until = this.#clock.now() + LEFT_PEER_MS;
+    for (const [site, { position, expiresAt }] of leases.of('peer')) {
+      if (expiresAt === undefined) leases.hold('peer', site, position, until);
+    }
   }
 
   /** Begins the stream, or a restart entry of this site's epoch. */

@@ -14,7 +14,7 @@ type Section = keyof SettingSections;
 type Setting = readonly [section: Section, key: string];
 
 /** Two settings that are right each by itself. Where the first exceeds the second, one of them has not the effect that it names. */
-interface Pair {
+interface SettingPair {
   readonly first: Setting;
   readonly second: Setting;
   readonly effect: string;
@@ -22,7 +22,7 @@ interface Pair {
 
 const LONGER = 'history is kept for the longer of the two';
 
-const PAIRS: readonly Pair[] = [
+const PAIRS: readonly SettingPair[] = [
   {
     first: ['archive', 'spoolMaxBytes'],
     second: ['journal', 'retentionMaxBytes'],

@@ -3,7 +3,6 @@ import type { Role, Store } from '@evertree/core';
 import type { Producer } from '@evertree/producer';
 import type { RoleConfigurations } from '../configuration/configuration.ts';
 import { readConsumerConfiguration, readPrimaryConfiguration } from '../configuration/reading.ts';
-import { letEngineThreadsYield } from './engine-threads.ts';
 import { type ConsumerSource, type OpenSiteOptions, type OpenStoreOptions, type ProducerSource, checkOptions } from './options.ts';
 import { primaryPart, secondaryPart } from './parts.ts';
 import type { Site } from './site.ts';
@@ -34,7 +33,6 @@ export async function openSite(options: OpenSiteOptions): Promise<Site> {
   const configurations = read();
   const { primary, standby } = configurations;
   const role: Role | undefined = primary === undefined ? standby && 'secondary' : standby === undefined ? 'primary' : undefined;
-  letEngineThreadsYield();
   const site = await openUnstarted({ ...resolved, role: resolved.role ?? role }, { configurations, read });
   try {
     await site.start();

@@ -252,6 +252,7 @@ export class History implements Lineage {
     const frame = this.#writer.sealEpoch(this.#base(), digest, epoch);
     this.#append(frame, { epochs: withEpoch(epochs, { ...epoch, time: frame.header.firstTime }), marks });
     this.#reigns = true;
+    this.#holdPeersUntil(undefined);
   }
 
   /**
@@ -288,7 +289,7 @@ export class History implements Lineage {
     this.#reigns = false;
     this.durability.appended(frame.header.last, frame.header.digest);
     this.#journal.log.append(frame, trailer);
-    if (note?.epoch !== undefined) this.#leavePeers();
+    if (note?.epoch !== undefined) this.#holdPeersUntil(this.#clock.now() + LEFT_PEER_MS);
   }
 
   /** Moves to where the journal's history was moved: to a snapshot with which it begins anew, or back. */
@@ -296,7 +297,7 @@ export class History implements Lineage {
     this.#moveTo(head, digest);
     this.#reigns = false;
     this.durability.reset({ position: head.last, digest });
-    this.#leavePeers();
+    this.#holdPeersUntil(this.#clock.now() + LEFT_PEER_MS);
   }
 
   /** The header of a snapshot of the tree. Everything recorded has to be cut before. */
@@ -306,14 +307,15 @@ export class History implements Lineage {
   }
 
   /**
-   * Another site leads. Whom this one fed as a primary, that one feeds now: the positions that they had here would never
-   * move again, and hold the history beyond every limit but that of its bytes. If this site leads again it renews them.
+   * Where another site leads, that one feeds whom this one fed as a primary: the positions that they had here never move
+   * again, and would hold the history beyond every limit but that of its bytes. Where this site leads again, they count as
+   * before.
+   * @param end milliseconds since 1970; undefined: for good. Those that have an end keep it
    */
-  #leavePeers(): void {
+  #holdPeersUntil(end: number | undefined): void {
     const { leases } = this.#journal;
-    const until = this.#clock.now() + LEFT_PEER_MS;
     for (const [site, { position, expiresAt }] of leases.of('peer')) {
-      if (expiresAt === undefined) leases.hold('peer', site, position, until);
+      if ((expiresAt === undefined) !== (end === undefined)) leases.hold('peer', site, position, end);
     }
   }
 

@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { ManualClock } from '../../../../test/support/host.ts';
+import { framesOf, memoryStore } from '../../../../test/support/stores.ts';
+import type { Store } from './store.ts';
+
+const TEN_MINUTES_MS = 600_000;
+
+function expiryOf(store: Store, peer: string): number | undefined {
+  return store.journal.leases.of('peer').get(peer)?.expiresAt;
+}
+
+/** A site that fed `west`, and now follows another. */
+async function formerPrimary(): Promise<Store> {
+  await using primary = (await memoryStore({ site: 'north' })).store;
+  primary.put('/a', 1);
+  await primary.flush();
+  const { store } = await memoryStore({ site: 'south', role: 'secondary', clock: new ManualClock() });
+  store.journal.leases.hold('peer', 'west', store.position);
+  for (const frame of await framesOf(primary.journal)) store.applyFrame(frame);
+  return store;
+}
+
+test('a site that follows another keeps its history for those that it fed for ten minutes more', async () => {
+  await using store = await formerPrimary();
+  expect(expiryOf(store, 'west')).toBe(TEN_MINUTES_MS);
+});
+
+test('a site that leads again keeps it for good, also for one that is away', async () => {
+  await using store = await formerPrimary();
+  store.beginEpoch({ number: 2, id: '2'.repeat(16) }, 'promoted');
+  expect(store.journal.leases.of('peer').has('west')).toBe(true);
+  expect(expiryOf(store, 'west')).toBeUndefined();
+});

@@ -40,7 +40,7 @@ export { any, formatPattern, hasWildcard, parsePattern, type Pattern, type Patte
 export { parseJson } from './parse-json.ts';
 export * from './position.ts';
 export type { PreparedFrame } from './store/following.ts';
-export { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './store/history.ts';
+export { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './store/history-head.ts';
 export { RebuiltTree } from './store/rebuilt-tree.ts';
 export * from './store/rewritten-history.ts';
 export type { MarkOptions } from './store/marking.ts';

@@ -1,5 +1,6 @@
 import type { CommitOutcomes } from './commit-outcomes.ts';
-import { assertContinues, type History } from './history.ts';
+import { assertContinues } from './history-head.ts';
+import type { History } from './history.ts';
 import type { FrameNote } from '../frames/body.ts';
 import { applyFrame, applySteps } from '../frames/frame-application.ts';
 import type { Frame } from '../frames/frame.ts';

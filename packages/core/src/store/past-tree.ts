@@ -9,7 +9,7 @@ import { PartialTree } from '../frames/partial-tree.ts';
 import type { PathSet } from '../frames/path-set.ts';
 import { exportSteps, exportValue, importValue } from '../tree/content.ts';
 import { EvertreeError } from '../errors.ts';
-import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history.ts';
+import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history-head.ts';
 import { TreeNode } from '../tree/node.ts';
 import type { Path } from '../tree/path.ts';
 import { prepareValue } from '../tree/prepared-value.ts';

@@ -13,7 +13,7 @@ import { assertFollows, assertSucceeds } from '../lineage.ts';
 import { formatPosition } from '../position.ts';
 import type { SnapshotHeader, StoredSnapshot } from '../seams/stored.ts';
 import { Tree } from '../tree/tree.ts';
-import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history.ts';
+import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history-head.ts';
 
 /** Checks the times of a frame's change sets, and counts their operations. */
 class TimesOf {

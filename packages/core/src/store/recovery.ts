@@ -3,7 +3,7 @@ import type { FrameNote } from '../frames/body.ts';
 import { Coalescer } from '../frames/coalescer.ts';
 import { EvertreeError, isEvertreeError } from '../errors.ts';
 import { frameHash, type Frame, type FrameHeader } from '../frames/frame.ts';
-import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history.ts';
+import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history-head.ts';
 import type { Clock } from '../seams/host.ts';
 import type { Journal } from '../seams/journal.ts';
 import { formatExactPosition, formatPosition, samePosition, type ExactPosition } from '../position.ts';

@@ -5,7 +5,7 @@ import { samePosition, type ExactPosition } from '../position.ts';
 import { recoverAt, type Recovered } from './recovery.ts';
 import type { Keep } from '../seams/divergences.ts';
 import type { Clock } from '../seams/host.ts';
-import { headAt } from './history.ts';
+import { headAt } from './history-head.ts';
 import type { Journal, SnapshotHeader } from '../seams/journal.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
 import { treeAtFork } from './tree-at-fork.ts';

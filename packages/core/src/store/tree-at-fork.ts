@@ -1,7 +1,7 @@
 import { decodeChangeSets, decodeFrame } from '../frames/collect-sink.ts';
 import { PartialTree } from '../frames/partial-tree.ts';
 import { PathSet, type PathSetNode } from '../frames/path-set.ts';
-import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history.ts';
+import { EMPTY_HEAD, headAfter, headAt, type HistoryHead } from './history-head.ts';
 import type { Recovered } from './recovery.ts';
 import type { FrameNote } from '../frames/body.ts';
 import type { Frame } from '../frames/frame.ts';

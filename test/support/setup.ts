@@ -1,5 +1,14 @@
-import { afterEach } from 'vitest';
+import fc from 'fast-check';
+import { afterEach, beforeEach } from 'vitest';
 import { takeUnexpected } from './reports.ts';
+
+/** Of the time that a test may take. */
+const PROPERTY_SHARE = 0.9;
+
+// A property that takes longer than its test fails a little before: with its seed, and with what it had found so far.
+beforeEach(({ task }) => {
+  fc.configureGlobal({ interruptAfterTimeLimit: task.timeout * PROPERTY_SHARE, markInterruptAsFailure: true });
+});
 
 // Registered before every hook of a test file, so it runs after them: what they close may report, too.
 afterEach(() => {

@@ -74,7 +74,7 @@ class EndReached extends Error {
  * compares the digest after each frame. The original is neither locked nor changed. Commits that are left out give a
  * history of another stream: nobody can take it for the real one.
  * @throws EvertreeError DAMAGED, NOT_FOUND, COMPACTED, HISTORY_MISMATCH; VALUE_INVALID for a commit that can't be left
- *   out; WRONG_ROLE if the other directory holds something; DIRECTORY_IN_USE
+ *   out, or comes after the end; WRONG_ROLE if the other directory holds something; DIRECTORY_IN_USE
  */
 export async function replayDirectory(options: DirectoryReplay): Promise<Replayed> {
   const { from, into, to, without = [] } = options;
@@ -85,6 +85,11 @@ export async function replayDirectory(options: DirectoryReplay): Promise<Replaye
   const positions =
     to === undefined && without.length === 0 ? [] : await findMoments(from, directory, [...without, ...(to === undefined ? [] : [to])]);
   const end = to === undefined ? undefined : positions.at(-1);
+  const later = without.find(({ revision }) => end !== undefined && revision > end.revision);
+  if (later !== undefined) {
+    const message = `${formatPosition(later)} can't be left out: the replay ends before it, at ${formatPosition(end!)}; leave it out of --without, or take a later --to`;
+    throw new EvertreeError('VALUE_INVALID', message, { position: later });
+  }
   const leftOut = new Set(without.map(({ revision }) => revision));
   await using _ = await into.lock();
   const replay = new ReplayRun(directory, list, { ...options, upTo: end?.revision ?? Infinity, leftOut });
@@ -106,6 +111,12 @@ function assertSound({ count, damages }: DamageList): void {
   if (count === 0 || first === undefined) return;
   const message = `${first.file} is damaged at offset ${first.offset}: ${first.problem}; "evertree verify" lists everything that is`;
   throw new EvertreeError('DAMAGED', message, { file: first.file, offset: first.offset });
+}
+
+/** @param oldest of the oldest snapshot */
+function beforeOldest(oldest: ExactPosition, revision: number): EvertreeError {
+  const message = `the oldest tree in this directory is that of ${formatPosition(oldest)}; it does not reach back to revision ${revision}`;
+  return new EvertreeError('COMPACTED', message, { base: oldest });
 }
 
 interface ReplayTask extends DirectoryReplay {
@@ -167,10 +178,7 @@ class ReplayRun {
     // Frames before the oldest snapshot: there is no tree to apply them to.
     if (before === undefined) return;
     const { upTo } = this.#options;
-    if (before.head.last.revision > upTo) {
-      const message = `the oldest tree in this directory is that of ${formatPosition(before.head.last)}; it does not reach back to revision ${upTo}`;
-      throw new EvertreeError('COMPACTED', message, { base: before.head.last });
-    }
+    if (before.head.last.revision > upTo) throw beforeOldest(before.head.last, upTo);
     await this.#begin(before, frame.header.stream);
     if (frame.header.base.revision >= upTo) throw new EndReached(before);
     const { frame: written, conflicts } = this.#history!.take(frame, before);
@@ -189,6 +197,9 @@ class ReplayRun {
   async #begin(tree: RebuiltTree, stream = tree.header.stream): Promise<void> {
     if (this.#writer !== undefined) return;
     const { into, random, upTo, leftOut, segmentBytes } = this.#options;
+    // What they did is in the oldest snapshot.
+    const earlier = [...leftOut].find(revision => revision <= tree.head.last.revision);
+    if (earlier !== undefined) throw beforeOldest(tree.head.last, earlier);
     this.#stream = leftOut.size === 0 ? stream : Buffer.from(random.bytes(16)).toString('hex');
     this.#history = new RewrittenHistory({ stream: this.#stream, without: leftOut, upTo });
     this.#base = tree.head.last;

@@ -86,6 +86,8 @@ export class IndexBuilder implements IndexBuilding {
       }
     } catch (error) {
       this.#wanted = undefined;
+      // Once the files are listed they are asked for again.
+      if (!this.#isOpen) this.#unwanted.length = 0;
       if (!(error instanceof BuildingStopped)) this.#events.failed(error instanceof Error ? error : new Error(String(error)));
     }
   }

@@ -230,7 +230,7 @@ export interface SiteIdentity extends Identity {
 /**
  * What a lease is for:
  * - `peer`: a secondary, which needs what follows the position that it holds durably. It stays listed when retention
- *   has passed it. Where this site follows another primary, which feeds it from then on, it expires after a while.
+ *   has passed it. While this site follows another primary, which feeds that secondary, the lease has an end.
  * - `copy`: a copy of the directory or of a snapshot that is being made.
  * - `backup`: an archive, which needs what follows the position that it holds.
  */

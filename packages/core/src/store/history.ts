@@ -242,12 +242,13 @@ export class History implements Lineage {
    * Where another site leads, that one feeds whom this one fed as a primary: the positions that they had here never move
    * again, and would hold the history beyond every limit but that of its bytes. Where this site leads again, they count as
    * before.
-   * @param end milliseconds since 1970; undefined: for good. Those that have an end keep it
+   * @param end milliseconds since 1970, for those that have none; undefined: all are held for good that have not expired
    */
   #holdPeersUntil(end: number | undefined): void {
     const { leases } = this.#journal;
-    for (const [site, { position, expiresAt }] of leases.of('peer')) {
-      if ((expiresAt === undefined) !== (end === undefined)) leases.hold('peer', site, position, end);
+    for (const [site, { position, expiresAt = Infinity }] of leases.of('peer')) {
+      const isEndless = expiresAt === Infinity;
+      if (end === undefined ? !isEndless && expiresAt > this.#clock.now() : isEndless) leases.hold('peer', site, position, end);
     }
   }
 

@@ -10,11 +10,11 @@ function expiryOf(store: Store, peer: string): number | undefined {
 }
 
 /** A site that fed `west`, and now follows another. */
-async function formerPrimary(): Promise<Store> {
+async function formerPrimary(clock = new ManualClock()): Promise<Store> {
   await using primary = (await memoryStore({ site: 'north' })).store;
   primary.put('/a', 1);
   await primary.flush();
-  const { store } = await memoryStore({ site: 'south', role: 'secondary', clock: new ManualClock() });
+  const { store } = await memoryStore({ site: 'south', role: 'secondary', clock });
   store.journal.leases.hold('peer', 'west', store.position);
   for (const frame of await framesOf(primary.journal)) store.applyFrame(frame);
   return store;
@@ -30,4 +30,12 @@ test('a site that leads again keeps it for good, also for one that is away', asy
   store.beginEpoch({ number: 2, id: '2'.repeat(16) }, 'promoted');
   expect(store.journal.leases.of('peer').has('west')).toBe(true);
   expect(expiryOf(store, 'west')).toBeUndefined();
+});
+
+test('a site that leads again does not hold its history for one whose time had passed', async () => {
+  const clock = new ManualClock();
+  await using store = await formerPrimary(clock);
+  clock.advance(TEN_MINUTES_MS);
+  store.beginEpoch({ number: 2, id: '2'.repeat(16) }, 'promoted');
+  expect(expiryOf(store, 'west')).toBe(TEN_MINUTES_MS);
 });

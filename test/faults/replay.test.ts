@@ -93,6 +93,19 @@ describe('replay', () => {
     });
   });
 
+  test('up to the position of the oldest snapshot gives that state alone', async () => {
+    const { disk } = await stoppedSite({ commits: 120, openings: 1, snapshots: 1, retain: true });
+    const from = otherDisk();
+    const { base, last, digest } = await replay(disk, from);
+    // The frames up to the snapshot are not in this one: the history begins with it, as after a full copy.
+    const into = otherDisk();
+    const replayed = await replay(from, into, { to: base });
+    expect(replayed).toMatchObject({ base, last: base, commits: 0 });
+    expect(await verify(into)).toMatchObject({ damageCount: 0, last: base, digest: replayed.digest });
+    expect(await stateOf(into)).toMatchObject({ position: base, digest: replayed.digest });
+    expect([last, digest]).not.toEqual([replayed.last, replayed.digest]);
+  });
+
   test('refuses to leave out what the oldest snapshot holds already, and what comes after the end', async () => {
     const { disk } = await stoppedSite({ commits: 120, openings: 1, snapshots: 1, retain: true });
     const { base } = await replay(disk, otherDisk());

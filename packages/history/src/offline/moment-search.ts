@@ -32,7 +32,12 @@ function isWanted({ base, last, firstTime }: FrameHeader, when: When): boolean {
 
 function positionOf(when: When, found: Frame | undefined, history: FollowedHistory): ExactPosition {
   if ('mark' in when) return markedPosition(history.tree?.head.marks ?? [], when.mark);
-  if (found === undefined) throw outside(when, history);
+  if (found === undefined) {
+    // A snapshot may hold the tree there, though the frames up to it have gone.
+    const { base } = history;
+    if ('revision' in when && when.revision > 0 && when.revision === base.revision && when.epoch === base.epoch) return base;
+    throw outside(when, history);
+  }
   const { last, base } = found.header;
   if ('time' in when) {
     const changeSet = decodeChangeSets(found).findLast(({ time }) => time <= when.time);

@@ -25,9 +25,14 @@ export class Scratch implements AsyncDisposable {
   static async make(place: string): Promise<Scratch> {
     await mkdir(place, { recursive: true });
     await clearDead(place);
-    const directory = join(place, `evertree-drill-${randomBytes(8).toString('hex')}`);
-    await mkdir(directory, { mode: 0o700 });
-    return new Scratch(directory, await nodeDisk(directory).lock());
+    const name = `evertree-drill-${randomBytes(8).toString('hex')}`;
+    // Another drill would take it for that of a dead one until it is locked. Killed before, it leaves an empty directory.
+    const unlocked = join(place, `${name}-unlocked`);
+    await mkdir(unlocked, { mode: 0o700 });
+    const lock = await nodeDisk(unlocked).lock();
+    const directory = join(place, name);
+    await rename(unlocked, directory);
+    return new Scratch(directory, lock);
   }
 
   /** Where the site is restored to. */

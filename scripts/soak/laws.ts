@@ -104,8 +104,10 @@ export class Laws {
       await replayDirectory(data, into, { to: parseWhen(commit.position, Date.now()) });
     } catch (error) {
       // The history of a site that took a full copy begins with it.
-      if (isEvertreeError(error, 'COMPACTED')) return;
-      throw error;
+      if (!isEvertreeError(error, 'COMPACTED')) throw error;
+      const { base } = error.details as { readonly base: ExactPosition };
+      if (commit.revision >= base.revision) this.#fault(`${site} does not reach ${commit.position}, though it begins at ${base.revision}`);
+      return;
     }
     await using store = await openStore({ data: into });
     const difference = differenceOf(idsOf(store.get('/k')), this.past!.at(commit.position));

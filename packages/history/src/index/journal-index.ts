@@ -1,5 +1,5 @@
 import type { Clock, Disk, ExactPosition, FrameLog, Path, Report, Reporter, Value } from '@evertree/core';
-import { EvertreeError } from '@evertree/core';
+import { EvertreeError, samePosition } from '@evertree/core';
 import { asError, isMissing } from '@evertree/journal/files';
 import { IndexOutdated, type ChangeIndex, type FoundChange, type Touch } from '../change-index.ts';
 import { BlockCache } from './block-cache.ts';
@@ -47,6 +47,8 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   readonly #bad = new Set<string>();
   /** Where the journal was stable when it was last looked at. Lower than before only after a rewind. */
   #seen: ExactPosition;
+  /** Where the journal began then. Higher than before once segments are no longer kept. */
+  #seenBase: ExactPosition;
   /** Up to which revision the builder was asked to cover it. */
   #asked = Infinity;
   #timer: Disposable | undefined;
@@ -71,6 +73,7 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
     this.#options = options;
     this.#segments = new SegmentFiles(options.disk);
     this.#seen = options.log.stable;
+    this.#seenBase = options.log.base;
     this.#building = options.build({
       changed: paths => this.#changed(paths),
       dropped: (file, problem) => this.#dropped(file, problem),
@@ -176,12 +179,15 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   #useRuns(): Disposable & { readonly questions: RunQuestions } {
     if (this.#isClosed) throw new EvertreeError('CLOSED', 'the index is closed');
     const runs = this.#runs;
+    const { base } = this.#options.log;
     const uses = runs.map(run => run.use());
     const questions = new RunQuestions(runs, this.after, this.#options.clock);
     return {
       questions,
       [Symbol.dispose]: () => {
         for (const use of uses) use[Symbol.dispose]();
+        // It may have opened segments after they left the journal, before their files were removed.
+        if (!samePosition(base, this.#options.log.base)) void this.#segments.close();
       },
     };
   }
@@ -208,9 +214,12 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   // What the journal and the builder tell
 
   #progressed(): void {
-    const { stable } = this.#options.log;
+    const { base, stable } = this.#options.log;
+    // A file that is removed takes its room until it is closed.
+    if (!samePosition(base, this.#seenBase)) void this.#segments.close();
     if (stable.revision < this.#seen.revision) this.#rewound(stable);
     this.#seen = stable;
+    this.#seenBase = base;
     const more = stable.revision - this.#asked;
     if (more < LEAST_CHANGE_SETS || this.#hasFailed) return;
     if (more >= RUN_CHANGE_SETS && this.#requests > 0) this.#extend(LEAST_CHANGE_SETS);

@@ -1,0 +1,89 @@
+import type { Disk, Store } from '@evertree/core';
+import { expect, test } from 'vitest';
+import { FaultDisk } from '../../../../test/support/fault-disk.ts';
+import { systemClock } from '../../../../test/support/host.ts';
+import { diskStore } from '../../../../test/support/stores.ts';
+import { IndexBuilder } from './index-builder.ts';
+import { JournalIndex } from './journal-index.ts';
+
+/** What an index reads from, with the paths of the files that are open. */
+function countingDisk(disk: FaultDisk): Pick<Disk, 'open' | 'list'> & { readonly opened: string[] } {
+  const opened: string[] = [];
+  return {
+    opened,
+    list: directory => disk.list(directory),
+    open: async (path, options) => {
+      const file = await disk.open(path, options);
+      opened.push(path);
+      const close = file.close.bind(file);
+      return Object.assign(file, {
+        close: async () => {
+          await close();
+          opened.splice(opened.indexOf(path), 1);
+        },
+      });
+    },
+  };
+}
+
+async function prepare(commits: number) {
+  const disk = new FaultDisk();
+  const journalOptions = { segmentBytes: 8_192, retentionMaxBytes: 30_000, retentionRewindMs: 0, retentionMaxMs: 1 };
+  const { store } = await diskStore(disk, { journalOptions });
+  await commit(store, commits);
+  const read = countingDisk(disk);
+  const build = (events: ConstructorParameters<typeof IndexBuilder>[1]) => new IndexBuilder({ disk, breathe: () => undefined }, events);
+  const index = new JournalIndex({ disk: read, log: store.journal.log, clock: systemClock, report: () => undefined, build });
+  await index.caughtUp();
+  return { disk, store, index, opened: read.opened };
+}
+
+async function commit(store: Store, count: number): Promise<void> {
+  for (let number = 0; number < count; number++) {
+    store.put(['k', String(number % 7)], `${number} ${'x'.repeat(200)}`);
+    if (number % 10 === 9) await store.flush();
+  }
+  await store.flush();
+}
+
+/** The values that were put, the newest first. */
+async function readAll(index: JournalIndex, store: Store): Promise<void> {
+  for await (const touches of index.touches([], { after: index.after, upTo: store.journal.log.stable.revision })) {
+    await Array.fromAsync(index.read(touches));
+  }
+}
+
+function removed(disk: FaultDisk, opened: readonly string[]): string[] {
+  return opened.filter(path => !disk.files.includes(path));
+}
+
+test('segments that retention removed are closed once the history grows, so that their room is free', async () => {
+  const { disk, store, index, opened } = await prepare(200);
+  await using _ = store;
+  await using __ = index;
+  await readAll(index, store);
+  expect(opened.filter(path => path.startsWith('journal/')).length).toBeGreaterThan(3);
+  await store.saveSnapshot();
+  await store.journal.retention.apply();
+  expect(store.journal.log.base.revision).toBeGreaterThan(0);
+  expect(removed(disk, opened)).not.toEqual([]);
+  await commit(store, 1);
+  await expect.poll(() => removed(disk, opened)).toEqual([]);
+});
+
+test('a question that opens a segment while it is being removed leaves it closed', async () => {
+  const { disk, store, index, opened } = await prepare(200);
+  await using _ = store;
+  await using __ = index;
+  const touches = (await Array.fromAsync(index.touches([], { after: 0, upTo: 200 }))).flat();
+  const question = index.read(touches)[Symbol.asyncIterator]();
+  await question.next();
+  const remove = disk.hold('remove', /^journal/);
+  const retained = store.saveSnapshot().then(() => store.journal.retention.apply());
+  await expect.poll(() => store.journal.log.base.revision).toBeGreaterThan(0);
+  await commit(store, 1);
+  while ((await question.next()).done !== true);
+  remove();
+  await retained;
+  await expect.poll(() => removed(disk, opened)).toEqual([]);
+});

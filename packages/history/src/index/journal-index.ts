@@ -187,7 +187,7 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
       [Symbol.dispose]: () => {
         for (const use of uses) use[Symbol.dispose]();
         // It may have opened segments after they left the journal, before their files were removed.
-        if (!samePosition(base, this.#options.log.base)) void this.#segments.close();
+        if (!samePosition(base, this.#options.log.base)) void this.#segments.release();
       },
     };
   }
@@ -216,7 +216,7 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   #progressed(): void {
     const { base, stable } = this.#options.log;
     // A file that is removed takes its room until it is closed.
-    if (!samePosition(base, this.#seenBase)) void this.#segments.close();
+    if (!samePosition(base, this.#seenBase)) void this.#segments.release();
     if (stable.revision < this.#seen.revision) this.#rewound(stable);
     this.#seen = stable;
     this.#seenBase = base;
@@ -231,7 +231,7 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
     const gone = this.#runs.filter(run => run.upTo > stable.revision).map(({ path }) => path);
     this.#rewinds++;
     this.#asked = Math.min(this.#asked, stable.revision);
-    void this.#segments.close();
+    void this.#segments.release();
     void this.#show(this.#runs.filter(run => run.upTo <= stable.revision));
     this.#building.drop(gone);
     this.#extend(LEAST_CHANGE_SETS);

@@ -19,6 +19,7 @@ export class SegmentFiles {
   readonly #disk: Pick<Disk, 'open'>;
   /** By name; the one that was used last comes last. */
   readonly #open = new Map<string, OpenSegment>();
+  #limit = OPEN_LIMIT;
 
   constructor(disk: Pick<Disk, 'open'>) {
     this.#disk = disk;
@@ -40,9 +41,15 @@ export class SegmentFiles {
     });
   }
 
-  /** Closes all that nobody reads: their files may be others from now on. */
-  async close(): Promise<void> {
+  /** Keeps none open any more but for those who read it now: their files may be gone, or others, from now on. */
+  async release(): Promise<void> {
     while (this.#open.size > 0) await this.#forgetOldest();
+  }
+
+  /** A question that is under way gets what it reads, but nothing stays open behind it. */
+  async close(): Promise<void> {
+    this.#limit = 0;
+    await this.release();
   }
 
   async #use<T>(name: string, read: (file: DiskFile) => Promise<T>): Promise<T> {
@@ -59,7 +66,7 @@ export class SegmentFiles {
     } finally {
       segment.users--;
       if (segment.isClosed && segment.users === 0) await close(segment);
-      while (this.#open.size > OPEN_LIMIT) await this.#forgetOldest();
+      while (this.#open.size > this.#limit) await this.#forgetOldest();
     }
   }
 

@@ -1,10 +1,13 @@
-import type { Disk, Store } from '@evertree/core';
+import { EvertreeError, type Disk, type Store } from '@evertree/core';
 import { expect, test } from 'vitest';
 import { FaultDisk } from '../../../../test/support/fault-disk.ts';
 import { systemClock } from '../../../../test/support/host.ts';
 import { diskStore } from '../../../../test/support/stores.ts';
-import { IndexBuilder } from './index-builder.ts';
-import { JournalIndex } from './journal-index.ts';
+import { IndexBuilder, type BuildingEvents } from './index-builder.ts';
+import { JournalIndex, type JournalIndexOptions } from './journal-index.ts';
+
+/** Builds nothing. */
+const IDLE = { extend: () => undefined, drop: () => undefined, close: async () => undefined };
 
 /** What an index reads from, with the paths of the files that are open. */
 function countingDisk(disk: FaultDisk): Pick<Disk, 'open' | 'list'> & { readonly opened: string[] } {
@@ -31,11 +34,16 @@ async function prepare(commits: number) {
   const journalOptions = { segmentBytes: 8_192, retentionMaxBytes: 30_000, retentionRewindMs: 0, retentionMaxMs: 1 };
   const { store } = await diskStore(disk, { journalOptions });
   await commit(store, commits);
-  const read = countingDisk(disk);
-  const build = (events: ConstructorParameters<typeof IndexBuilder>[1]) => new IndexBuilder({ disk, breathe: () => undefined }, events);
-  const index = new JournalIndex({ disk: read, log: store.journal.log, clock: systemClock, report: () => undefined, build });
+  const build = (events: BuildingEvents) => new IndexBuilder({ disk, breathe: () => undefined }, events);
+  const { index, opened } = openIndex(disk, store, { build });
   await index.caughtUp();
-  return { disk, store, index, opened: read.opened };
+  return { disk, store, index, opened };
+}
+
+function openIndex(disk: FaultDisk, { journal }: Store, options: Partial<JournalIndexOptions>) {
+  const read = countingDisk(disk);
+  const others = { log: journal.log, clock: systemClock, report: () => undefined, build: () => IDLE };
+  return { index: new JournalIndex({ disk: read, ...others, ...options }), opened: read.opened };
 }
 
 async function commit(store: Store, count: number): Promise<void> {
@@ -86,4 +94,16 @@ test('a question that opens a segment while it is being removed leaves it closed
   remove();
   await retained;
   await expect.poll(() => removed(disk, opened)).toEqual([]);
+});
+
+test('a run that can’t be looked up in the journal is closed', async () => {
+  const { disk, store, index } = await prepare(200);
+  await using _ = store;
+  await index.close();
+  store.journal.log.find = async () => Promise.reject(new EvertreeError('STORAGE_FAILED', 'the disk has gone'));
+  const told = Promise.withResolvers<string>();
+  const blind = openIndex(disk, store, { report: ({ event }) => told.resolve(event) });
+  expect(await told.promise).toBe('index-unreadable');
+  await blind.index.close();
+  expect(blind.opened).toEqual([]);
 });

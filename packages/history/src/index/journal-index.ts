@@ -307,8 +307,13 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
       const run = await RunFile.open(disk, path, { cache: this.#cache.part() });
       const { last } = run.description;
       // Histories that share a position share all that is before it.
-      if ((await log.find(last)) !== undefined) return run;
-      await run.retire();
+      let isOurs = false;
+      try {
+        isOurs = (await log.find(last)) !== undefined;
+      } finally {
+        if (!isOurs) await run.retire();
+      }
+      if (isOurs) return run;
       if (last.revision > log.base.revision) this.#building.drop([path]);
     } catch (error) {
       if (error instanceof UnsoundRun) {

@@ -1,7 +1,7 @@
 import { EvertreeError, type Disk, type Store } from '@evertree/core';
 import { expect, test } from 'vitest';
 import { FaultDisk } from '../../../../test/support/fault-disk.ts';
-import { systemClock } from '../../../../test/support/host.ts';
+import { ManualClock, systemClock } from '../../../../test/support/host.ts';
 import { diskStore } from '../../../../test/support/stores.ts';
 import { IndexBuilder, type BuildingEvents } from './index-builder.ts';
 import { JournalIndex, type JournalIndexOptions } from './journal-index.ts';
@@ -106,4 +106,14 @@ test('a run that can’t be looked up in the journal is closed', async () => {
   expect(await told.promise).toBe('index-unreadable');
   await blind.index.close();
   expect(blind.opened).toEqual([]);
+});
+
+test('an index that is closed before its files are listed leaves no timer', async () => {
+  const { disk, store, index } = await prepare(300);
+  await using _ = store;
+  await index.close();
+  const clock = new ManualClock();
+  const { index: next } = openIndex(disk, store, { clock });
+  await next.close();
+  expect(clock.nextInMs).toBe(Infinity);
 });

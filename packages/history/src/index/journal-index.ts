@@ -214,6 +214,7 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   // What the journal and the builder tell
 
   #progressed(): void {
+    if (this.#isClosed) return;
     const { base, stable } = this.#options.log;
     // A file that is removed takes its room until it is closed.
     if (!samePosition(base, this.#seenBase)) void this.#segments.release();

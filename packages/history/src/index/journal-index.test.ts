@@ -37,7 +37,11 @@ async function prepare(commits: number) {
   const build = (events: BuildingEvents) => new IndexBuilder({ disk, breathe: () => undefined }, events);
   const { index, opened } = openIndex(disk, store, { build });
   await index.caughtUp();
-  return { disk, store, index, opened };
+  const close = async () => {
+    await index.close();
+    await store.close();
+  };
+  return { disk, store, index, opened, [Symbol.asyncDispose]: close };
 }
 
 function openIndex(disk: FaultDisk, { journal }: Store, options: Partial<JournalIndexOptions>) {
@@ -66,9 +70,8 @@ function removed(disk: FaultDisk, opened: readonly string[]): string[] {
 }
 
 test('segments that retention removed are closed once the history grows, so that their room is free', async () => {
-  const { disk, store, index, opened } = await prepare(200);
-  await using _ = store;
-  await using __ = index;
+  await using prepared = await prepare(200);
+  const { disk, store, index, opened } = prepared;
   await readAll(index, store);
   expect(opened.filter(path => path.startsWith('journal/')).length).toBeGreaterThan(3);
   await store.saveSnapshot();
@@ -80,9 +83,8 @@ test('segments that retention removed are closed once the history grows, so that
 });
 
 test('a question that opens a segment while it is being removed leaves it closed', async () => {
-  const { disk, store, index, opened } = await prepare(200);
-  await using _ = store;
-  await using __ = index;
+  await using prepared = await prepare(200);
+  const { disk, store, index, opened } = prepared;
   const touches = (await Array.fromAsync(index.touches([], { after: 0, upTo: 200 }))).flat();
   const question = index.read(touches)[Symbol.asyncIterator]();
   await question.next();
@@ -97,8 +99,8 @@ test('a question that opens a segment while it is being removed leaves it closed
 });
 
 test('a run that can’t be looked up in the journal is closed', async () => {
-  const { disk, store, index } = await prepare(200);
-  await using _ = store;
+  await using prepared = await prepare(200);
+  const { disk, store, index } = prepared;
   await index.close();
   store.journal.log.find = async () => Promise.reject(new EvertreeError('STORAGE_FAILED', 'the disk has gone'));
   const told = Promise.withResolvers<string>();
@@ -109,11 +111,36 @@ test('a run that can’t be looked up in the journal is closed', async () => {
 });
 
 test('an index that is closed before its files are listed leaves no timer', async () => {
-  const { disk, store, index } = await prepare(300);
-  await using _ = store;
+  await using prepared = await prepare(300);
+  const { disk, store, index } = prepared;
   await index.close();
   const clock = new ManualClock();
   const { index: next } = openIndex(disk, store, { clock });
   await next.close();
   expect(clock.nextInMs).toBe(Infinity);
+});
+
+test('a list of files that is told just when those of another one are open is heeded', async () => {
+  await using prepared = await prepare(200);
+  const { disk, store, index } = prepared;
+  await commit(store, 400);
+  await index.caughtUp();
+  const files = [...index.files];
+  expect(files.length).toBeGreaterThan(1);
+  await index.close();
+  for (let turns = 0; turns < 12; turns++) {
+    let told: BuildingEvents | undefined;
+    const build = (events: BuildingEvents) => {
+      told = events;
+      return { ...IDLE, extend: () => events.idle(Infinity) };
+    };
+    const { index: next } = openIndex(disk, store, { build });
+    await expect.poll(() => next.files).toEqual(files);
+    told!.changed(files.slice(0, 1));
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    told!.changed(files);
+    await next.caughtUp();
+    expect(next.files, `told after ${turns} turns`).toEqual(files);
+    await next.close();
+  }
 });

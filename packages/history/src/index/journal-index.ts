@@ -8,7 +8,7 @@ import { RUN_CHANGE_SETS } from './index-keeper.ts';
 import { droppedReport, failedReport, stuckReport, unreadableReport } from './index-reports.ts';
 import { pathKey } from './path-key.ts';
 import { UnsoundRun } from './run-format.ts';
-import { listRuns } from './run-list.ts';
+import { lengthOf, listRuns, longestStretch } from './run-list.ts';
 import { RunFile } from './run-file.ts';
 import { RunQuestions } from './run-questions.ts';
 import { SegmentFiles } from './segment-files.ts';
@@ -54,6 +54,8 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   #timer: Disposable | undefined;
   /** The newest list of files that was told; undefined before the first one. */
   #told: readonly string[] | undefined;
+  /** The list whose files were opened last, or are being opened. */
+  #heeded: readonly string[] | undefined;
   #isListed = false;
   #opening: Promise<void> | undefined;
   #hasFailed = false;
@@ -82,9 +84,7 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
       idle: requests => this.#idle(requests),
     });
     this.#hooks = options.log.onProgress(() => this.#progressed());
-    this.#opening = this.#list().finally(() => {
-      this.#opening = undefined;
-    });
+    this.#opening = this.#list().finally(() => this.#opened());
   }
 
   get after(): number {
@@ -110,7 +110,7 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
     this.#extend(1);
     const request = this.#requests;
     while (this.#done < request && !this.#isClosed) await new Promise<void>(resolve => this.#waiting.push(resolve));
-    await this.#opening;
+    while (this.#opening !== undefined) await this.#opening;
   }
 
   newest(path: Path, atOrBefore: number): Promise<Touch | undefined> {
@@ -271,15 +271,19 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   }
 
   #openTold(): void {
-    this.#opening ??= this.#openAll().finally(() => {
-      this.#opening = undefined;
-    });
+    this.#opening ??= this.#openAll().finally(() => this.#opened());
+  }
+
+  /** A list may have been told between the end of the opening and now. */
+  #opened(): void {
+    this.#opening = undefined;
+    if (this.#told !== this.#heeded && !this.#isClosed) this.#openTold();
   }
 
   /** Opens the files that were told, until there is no newer list. */
   async #openAll(): Promise<void> {
     for (let paths: readonly string[] | undefined; paths !== this.#told && !this.#isClosed;) {
-      paths = this.#told!;
+      paths = this.#heeded = this.#told!;
       const rewinds = this.#rewinds;
       const opened: RunFile[] = [];
       let lacksOne = false;
@@ -362,22 +366,4 @@ export class JournalIndex implements ChangeIndex, AsyncDisposable {
   #tell(report: Report): void {
     if (!this.#isClosed) this.#options.report(report);
   }
-}
-
-/** Of runs in order, the longest stretch in which each goes on where the one before ends. */
-function longestStretch(runs: readonly RunFile[]): readonly RunFile[] {
-  let longest: readonly RunFile[] = [];
-  let stretch: RunFile[] = [];
-  for (const run of runs) {
-    const before = stretch.at(-1)?.description.last;
-    const { base } = run.description;
-    if (before !== undefined && (before.revision !== base.revision || before.epochId !== base.epochId)) stretch = [];
-    stretch = [...stretch, run];
-    if (lengthOf(stretch) >= lengthOf(longest)) longest = stretch;
-  }
-  return longest;
-}
-
-function lengthOf(runs: readonly RunFile[]): number {
-  return runs.length === 0 ? 0 : runs.at(-1)!.upTo - runs[0]!.after;
 }

@@ -60,6 +60,25 @@ export function to({ description }: StoredRun): number {
   return description.last.revision;
 }
 
+/** Of runs in order, the longest stretch in which each goes on where the one before ends. */
+export function longestStretch(runs: readonly RunFile[]): readonly RunFile[] {
+  let longest: readonly RunFile[] = [];
+  let stretch: RunFile[] = [];
+  for (const run of runs) {
+    const before = stretch.at(-1)?.description.last;
+    const { base } = run.description;
+    if (before !== undefined && (before.revision !== base.revision || before.epochId !== base.epochId)) stretch = [];
+    stretch = [...stretch, run];
+    if (lengthOf(stretch) >= lengthOf(longest)) longest = stretch;
+  }
+  return longest;
+}
+
+/** How many change sets a stretch of runs covers. */
+export function lengthOf(runs: readonly RunFile[]): number {
+  return runs.length === 0 ? 0 : runs.at(-1)!.upTo - runs[0]!.after;
+}
+
 /** There is no such directory until the first run is made. */
 async function namesOf(disk: Pick<Disk, 'list'>): Promise<string[]> {
   try {

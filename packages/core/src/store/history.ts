@@ -184,7 +184,7 @@ export class History implements Lineage {
     const frame = this.#writer.sealEpoch(this.#base(), digest, epoch);
     this.#append(frame, { epochs: withEpoch(epochs, { ...epoch, time: frame.header.firstTime }), marks });
     this.#reigns = true;
-    this.#holdPeersUntil(undefined);
+    this.holdPeers(true);
   }
 
   /**
@@ -221,7 +221,7 @@ export class History implements Lineage {
     this.#reigns = false;
     this.durability.appended(frame.header.last, frame.header.digest);
     this.#journal.log.append(frame, trailer);
-    if (note?.epoch !== undefined) this.#holdPeersUntil(this.#clock.now() + LEFT_PEER_MS);
+    if (note?.epoch !== undefined) this.holdPeers(false);
   }
 
   /** Moves to where the journal's history was moved: to a snapshot with which it begins anew, or back. */
@@ -229,7 +229,7 @@ export class History implements Lineage {
     this.#moveTo(head, digest);
     this.#reigns = false;
     this.durability.reset({ position: head.last, digest });
-    this.#holdPeersUntil(this.#clock.now() + LEFT_PEER_MS);
+    this.holdPeers(false);
   }
 
   /** The header of a snapshot of the tree. Everything recorded has to be cut before. */
@@ -240,15 +240,15 @@ export class History implements Lineage {
 
   /**
    * Where another site leads, that one feeds whom this one fed as a primary: the positions that they had here never move
-   * again, and would hold the history beyond every limit but that of its bytes. Where this site leads again, they count as
-   * before.
-   * @param end milliseconds since 1970, for those that have none; undefined: all are held for good that have not expired
+   * again, and would hold the history beyond every limit but that of its bytes. So they get an end. Where this site leads
+   * again, those whose end has not come count as before.
    */
-  #holdPeersUntil(end: number | undefined): void {
+  holdPeers(leads: boolean): void {
     const { leases } = this.#journal;
+    const now = this.#clock.now();
     for (const [site, { position, expiresAt = Infinity }] of leases.of('peer')) {
       const isEndless = expiresAt === Infinity;
-      if (end === undefined ? !isEndless && expiresAt > this.#clock.now() : isEndless) leases.hold('peer', site, position, end);
+      if (leads ? !isEndless && expiresAt > now : isEndless) leases.hold('peer', site, position, leads ? undefined : now + LEFT_PEER_MS);
     }
   }
 

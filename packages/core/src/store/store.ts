@@ -84,6 +84,8 @@ export class Store extends SingleWrites implements AsyncDisposable {
     const { journal, clock, report } = this;
     this.#listeners = new Listeners({ clock, report, events: this.#events, batchLimit: this.limits.listenerBatches });
     this.#gate = new WriteGate(this.journal, this.#history, () => this.#events.emit('state'));
+    // A process that was killed may not have written whom it no longer feeds, or feeds again.
+    if (this.standing === 'primary' || this.standing === 'secondary') this.#history.holdPeers(this.standing === 'primary');
     this.#outcomes = new CommitOutcomes(this.#history, this.#gate, this.clock);
     const advanced = () => this.#events.emit('advanced');
     const parts = { journal, clock, report, history: this.#history, gate: this.#gate, outcomes: this.#outcomes };

@@ -125,6 +125,25 @@ test('a replay of a large commit has many pauses, and is made again where others
   expect(store.get('/a')).toMatchObject({ k7: 8, k8: 9, added: pauses });
 });
 
+test('a dry run of a large commit has many pauses', async () => {
+  await using store = await opened();
+  store.put('', { a: members(0), b: 0 });
+  store.cut();
+  const base = store.position;
+  const commits = ['leaves', 'value', 'leaf'].map((kind, index): DivergedCommit => {
+    const position = { epoch: 1, epochId: EPOCH_ID, revision: base.revision + 1 + index };
+    return { position, operations: operationsOf({ at: 'a', kind, seed: 7 + index }) };
+  });
+  let pauses = 0;
+  const breathe = () => Promise.resolve(void pauses++);
+  const chosen = new Set(commits.map(({ position }) => position.revision));
+  const run = new Replay(store, { base, commits, chosen, force: false, dryRun: true }, breathe);
+  await run.run();
+  expect(run.results).toMatchObject([{ outcome: 'applied' }, { outcome: 'applied' }, { outcome: 'applied' }]);
+  expect(pauses).toBeGreaterThan(3 * (MANY / 256));
+  expect(store.get('/a')).toEqual(members(0));
+});
+
 test('a change that lands while a large commit is found to be there already is a conflict for the commit after it', async () => {
   const outcomes = new Set<string>();
   for (let pause = 1; ; pause++) {

@@ -46,6 +46,7 @@ export * from './store/rewritten-history.ts';
 export type { MarkOptions } from './store/marking.ts';
 export { SnapshotReceiver } from './store/snapshot-receiver.ts';
 export { Signal } from './signal.ts';
+export { Rehearsal } from './store/rehearsal.ts';
 export { Snapshot, SnapshotNode, type TreeChange } from './store/snapshot.ts';
 export type { StoreEvents, StoreLimits, StoreOptions } from './store/store-options.ts';
 export type { Standing, StandingIdentity } from './store/standing.ts';

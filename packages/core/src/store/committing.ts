@@ -10,6 +10,7 @@ import { toOperations } from '../transactions/net-operations.ts';
 import type { Path, PathLike } from '../tree/path.ts';
 import type { ExactPosition } from '../position.ts';
 import { type PreparedTransaction, prepareTransaction } from '../transactions/prepared-transaction.ts';
+import { Rehearsal } from './rehearsal.ts';
 import { Transaction, type TransactionSteps } from '../transactions/transaction.ts';
 import type { Changes } from '../transactions/transaction-writes.ts';
 import type { Tree } from '../tree/tree.ts';
@@ -72,6 +73,13 @@ export class Committing {
       byteLimit,
       sort: operations => listeners.sortSteps(operations),
     });
+  }
+
+  /** See Store.rehearse. */
+  rehearse(): Rehearsal {
+    this.assertNone();
+    const { byteLimit, history } = this.#parts;
+    return new Rehearsal(this.#tree.fork(), { guards: this.guards, byteLimit, position: history.last });
   }
 
   /** See Store.isCurrent. */

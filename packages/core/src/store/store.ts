@@ -22,6 +22,7 @@ import { parsePath, type PathLike } from '../tree/path.ts';
 import type { PatternLike } from '../listeners/pattern.ts';
 import { type Boundary, type Epoch, type ExactPosition } from '../position.ts';
 import { recover, type Recovered } from './recovery.ts';
+import type { Rehearsal } from './rehearsal.ts';
 import { HistoryReplacement } from './replaced-history.ts';
 import type { SnapshotReceiver } from './snapshot-receiver.ts';
 import { Snapshot, storeSnapshot } from './snapshot.ts';
@@ -231,6 +232,11 @@ export class Store extends SingleWrites implements AsyncDisposable {
    */
   commitPrepared(prepared: PreparedTransaction, options?: CommitOptions): Commit {
     return this.#committing.commitPrepared(prepared, options);
+  }
+
+  /** Begins to try transactions on the present tree, of which nothing is committed. */
+  rehearse(): Rehearsal {
+    return this.#committing.rehearse();
   }
 
   /**

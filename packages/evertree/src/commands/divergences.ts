@@ -107,10 +107,7 @@ function addReplay(divergences: Command): void {
     )
     .option('--to <url>', 'the primary (default: as the site of --url says)')
     .option('--force', 'also those with conflicts')
-    .option(
-      '--dry-run',
-      'only tell what would be done: each commit is compared with the tree as it is, not with what the commits before it would make',
-    )
+    .option('--dry-run', 'only tell what would be done')
     .action(replay);
 }
 

@@ -42,7 +42,7 @@ export function* make(transaction: Transaction, operations: readonly Operation[]
   }
 }
 
-export function* isEqualInSteps(present: Snapshot, operation: Operation): Generator<void, boolean> {
+export function* isEqualInSteps(present: Pick<Snapshot, 'at'>, operation: Operation): Generator<void, boolean> {
   const content = present.at(operation.path);
   if (operation.type === 'delete') return content === undefined;
   return content !== undefined && (yield* isSameInSteps(content, operation.value));

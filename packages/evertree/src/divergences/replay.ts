@@ -16,22 +16,14 @@ import {
   type PreparationHints,
   type PreparedTransaction,
   readChangeSets,
+  type Rehearsal,
   type Snapshot,
   type Store,
 } from '@evertree/core';
 import { type Conflict, Conflicts } from './conflicts.ts';
-import {
-  ALL_PATHS,
-  type DivergedCommit,
-  isEqualInSteps,
-  isLarge,
-  make,
-  optionsOf,
-  originalsOf,
-  pathToAll,
-  STEP_OPERATIONS,
-} from './diverged-commit.ts';
-import { RevisionSet } from './revision-set.ts';
+import { ALL_PATHS, type DivergedCommit, isEqualInSteps, isLarge, make, optionsOf, pathToAll, STEP_OPERATIONS } from './diverged-commit.ts';
+import type { RevisionSet } from './revision-set.ts';
+import { StandingCommits } from './standing-commits.ts';
 
 export interface ReplayRequest {
   /** The fork: what the commits follow. */
@@ -42,7 +34,7 @@ export interface ReplayRequest {
   readonly chosen: Pick<RevisionSet, 'has'>;
   /** Applies commits in spite of conflicts. */
   readonly force: boolean;
-  /** Finds out what would happen, and changes nothing. */
+  /** Finds out what would happen if nobody else committed meanwhile, and changes nothing. */
   readonly dryRun: boolean;
   /** What the reader of large values knows about them. */
   readonly hints?: PreparationHints | undefined;
@@ -82,18 +74,15 @@ export class Replay {
   readonly #request: ReplayRequest;
   readonly #breathe: () => Promise<void> | undefined;
   readonly #conflicts = new Conflicts();
-  /** The revisions of all commits of the divergence, by their epoch: number and id. */
-  readonly #commits = new Map<string, RevisionSet>();
-  /** Commits of the divergence that are replays themselves, by the exact position of each commit that they replay, as a text. */
-  readonly #replays = new Map<string, ExactPosition>();
-  /** The positions that commits of the divergence have in this history, by their exact position as a text. */
-  readonly #replayed = new Map<string, Position>();
+  readonly #standing = new StandingCommits();
   /** Whether the history since the fork is all here. */
   #isKnown = true;
   /** A tree up to which everything that happened is marked in `#conflicts`. */
   #marked: Snapshot;
   /** The revision up to which what others committed is marked: that of `#marked`, or of a commit of this replay since. */
   #markedRevision: number;
+  /** Where a dry run makes the commits: it begins with the tree of `#marked`. */
+  #rehearsal: Rehearsal | undefined;
   readonly results: ReplayResult[] = [];
   /** The last new commit. */
   last: Commit | undefined;
@@ -103,6 +92,8 @@ export class Replay {
     this.#store = store;
     this.#request = request;
     this.#breathe = breathe;
+    // First: who hears of the frame that a snapshot cuts may commit.
+    this.#rehearsal = request.dryRun ? store.rehearse() : undefined;
     this.#marked = store.snapshot();
     this.#markedRevision = this.#marked.position.revision;
   }
@@ -127,6 +118,7 @@ export class Replay {
       }
     } finally {
       this.#marked.release();
+      this.#rehearsal = undefined;
     }
   }
 
@@ -139,45 +131,15 @@ export class Replay {
 
   *#readCommits(): Generator<void> {
     let left = STEP_OPERATIONS;
-    for (const { position, message, operations } of this.#request.commits) {
-      this.#addCommit(position);
-      const originals = originalsOf(message);
-      for (const original of originals) this.#replays.set(formatExactPosition(original), position);
-      // It is known without the frames, which this site may no longer have.
-      const standing = [position, ...originals].find(each => covers(this.#store.lineage, each));
-      if (standing !== undefined) {
-        this.#replayed.set(formatExactPosition(position), { epoch: standing.epoch, revision: standing.revision });
-      }
-      for (const { path } of operations) {
+    for (const commit of this.#request.commits) {
+      this.#standing.add(commit, this.#store.lineage);
+      for (const { path } of commit.operations) {
         this.#conflicts.add(path);
         if (--left > 0) continue;
         left = STEP_OPERATIONS;
         yield;
       }
     }
-  }
-
-  #addCommit({ epoch, epochId, revision }: ExactPosition): void {
-    const name = `${epoch}.${epochId}`;
-    let revisions = this.#commits.get(name);
-    if (revisions === undefined) this.#commits.set(name, (revisions = new RevisionSet()));
-    revisions.add(revision);
-  }
-
-  #hasCommit({ epoch, epochId, revision }: ExactPosition): boolean {
-    return this.#commits.get(`${epoch}.${epochId}`)?.has(revision) === true;
-  }
-
-  /** The commit of the divergence that a commit of this history is, or is a replay of, or that is a replay of the same one. */
-  #commitOf(position: ExactPosition, message: string | undefined): ExactPosition | undefined {
-    const names = [position, ...originalsOf(message)];
-    const own = names.find(each => this.#hasCommit(each));
-    if (own !== undefined || this.#replays.size === 0) return own;
-    for (const each of names) {
-      const replay = this.#replays.get(formatExactPosition(each));
-      if (replay !== undefined) return replay;
-    }
-    return undefined;
   }
 
   /** Marks what the history that goes on changed since the fork, and which commits were replayed before. */
@@ -212,16 +174,18 @@ export class Replay {
   }
 
   *#markFrame(frame: Frame, base: ExactPosition): Generator<void> {
+    // What others commit meanwhile concerns no dry run.
+    const end = this.#request.dryRun ? this.#marked.position.revision : Infinity;
     for (const changeSet of readChangeSets(frame, ALL_PATHS, { values: false })) {
       if (changeSet === undefined) yield;
-      else if (changeSet.revision > base.revision) yield* this.#mark(frame.header, changeSet);
+      else if (changeSet.revision > base.revision && changeSet.revision <= end) yield* this.#mark(frame.header, changeSet);
     }
   }
 
   *#mark({ epoch, epochId }: Frame['header'], { revision, message, operations }: ChangeSet): Generator<void> {
     const position = { epoch, revision };
-    const commit = this.#commitOf({ epoch, epochId, revision }, message);
-    if (commit !== undefined) this.#replayed.set(formatExactPosition(commit), position);
+    const commit = this.#standing.original({ epoch, epochId, revision }, message);
+    if (commit !== undefined) this.#standing.stands(commit, position);
     for (const [index, { path }] of operations.entries()) {
       if (commit !== undefined) this.#conflicts.applied(path, commit.revision);
       else this.#conflicts.changed(path, position);
@@ -229,9 +193,9 @@ export class Replay {
     }
   }
 
-  /** Whether others committed something that is not marked yet. */
+  /** Whether others committed something that is not marked yet. A dry run goes by the tree with which it began. */
   get #hasNews(): boolean {
-    return this.#store.position.revision !== this.#markedRevision;
+    return this.#rehearsal === undefined && this.#store.position.revision !== this.#markedRevision;
   }
 
   /** To be called before others get a turn: what they commit then is what differs from the present tree. */
@@ -254,7 +218,7 @@ export class Replay {
   }
 
   #isChosen({ position }: DivergedCommit): boolean {
-    return this.#request.chosen.has(position.revision) && !this.#replayed.has(formatExactPosition(position));
+    return this.#request.chosen.has(position.revision) && this.#standing.placeOf(position) === undefined;
   }
 
   /** Applies a commit, if it is chosen, and notes what became of it; in one step. */
@@ -270,6 +234,10 @@ export class Replay {
     // Before others get a turn.
     this.#remember();
     if (!this.#isChosen(commit)) return this.#run(this.#note(commit, undefined));
+    if (this.#rehearsal !== undefined) {
+      const foretold = await this.#run(this.#rehearse(commit, this.#rehearsal));
+      return this.#run(this.#note(commit, foretold));
+    }
     const path = await this.#run(pathToAll(commit.operations));
     let result: ReplayResult | undefined;
     for (let count = 0; count < MOST_PREPARATIONS && result === undefined; count++) {
@@ -293,15 +261,15 @@ export class Replay {
   ): Generator<void, { readonly judged: ReplayResult; readonly prepared: PreparedTransaction | undefined }> {
     this.#remember();
     const present = this.#marked;
-    const { dryRun, hints = {} } = this.#request;
+    const { hints = {} } = this.#request;
     const judge = () => this.#judge(commit, operation => isEqualInSteps(present, operation));
     let judged: ReplayResult | undefined;
     const prepared = yield* this.#store.prepare(path, function* (transaction) {
       judged = yield* judge();
-      if (judged.outcome === 'applied' && !dryRun) yield* make(transaction, commit.operations, hints);
+      if (judged.outcome === 'applied') yield* make(transaction, commit.operations, hints);
     });
     judged ??= yield* judge();
-    return { judged, prepared: judged.outcome === 'applied' && !dryRun ? prepared : undefined };
+    return { judged, prepared: judged.outcome === 'applied' ? prepared : undefined };
   }
 
   /** @returns undefined if others changed what the commit was judged by */
@@ -315,10 +283,23 @@ export class Replay {
   }
 
   #replay(commit: DivergedCommit): ReplayResult {
-    const store = this.#store;
-    const judged = finishSteps(this.#judge(commit, operation => isEqualNow(store, operation)));
-    if (judged.outcome !== 'applied' || this.#request.dryRun) return judged;
-    return this.#made(judged, () => store.transact(tx => finishSteps(make(tx, commit.operations, {})), optionsOf(commit)));
+    const target = this.#rehearsal ?? this.#store;
+    const judged = finishSteps(this.#judge(commit, operation => isEqualNow(target, operation)));
+    if (judged.outcome !== 'applied') return judged;
+    return this.#made(judged, () => target.transact(tx => finishSteps(make(tx, commit.operations, {})), optionsOf(commit)));
+  }
+
+  /** As `#replay` of a dry run, in steps. */
+  *#rehearse(commit: DivergedCommit, rehearsal: Rehearsal): Generator<void, ReplayResult> {
+    const judged = yield* this.#judge(commit, operation => isEqualInSteps(rehearsal, operation));
+    if (judged.outcome !== 'applied') return judged;
+    const { hints = {} } = this.#request;
+    try {
+      const changes = yield* rehearsal.transactInSteps(tx => make(tx, commit.operations, hints), optionsOf(commit));
+      return this.#made(judged, () => changes);
+    } catch (error) {
+      return refused(judged, error);
+    }
   }
 
   /** What would become of a commit. @param isEqual whether the tree holds already what an operation makes */
@@ -343,24 +324,23 @@ export class Replay {
     return { position, outcome: areEqual ? 'equal' : 'applied', conflicts };
   }
 
-  /** Commits what was judged. */
-  #made(judged: ReplayResult, commit: () => Commit): ReplayResult {
-    const { position, conflicts } = judged;
+  /** Commits what was judged. @param commit in a dry run it tells whether it would be a commit */
+  #made(judged: ReplayResult, commit: () => Commit | boolean): ReplayResult {
     try {
       const made = commit();
+      if (typeof made === 'boolean') return made ? judged : { ...judged, outcome: 'equal' };
       this.last = made;
       this.#markedRevision = this.#store.position.revision;
       return made.changed ? { ...judged, as: made.position } : { ...judged, outcome: 'equal' };
     } catch (error) {
-      if (!isEvertreeError(error) || !OF_A_COMMIT.has(error.code)) throw error;
-      return { position, outcome: 'refused', conflicts, error: { code: error.code, text: error.message } };
+      return refused(judged, error);
     }
   }
 
   /** Notes what became of a commit. @param result of one that is chosen, and was not replayed before */
   *#note({ position, operations }: DivergedCommit, result: ReplayResult | undefined): Generator<void> {
     const { epoch, revision } = position;
-    const as = this.#replayed.get(formatExactPosition(position));
+    const as = this.#standing.placeOf(position);
     if (as !== undefined) {
       if (this.#request.chosen.has(revision)) this.results.push({ position: { epoch, revision }, outcome: 'replayed', conflicts: [], as });
       return;
@@ -375,7 +355,13 @@ export class Replay {
   }
 }
 
-function isEqualNow(store: Store, operation: Operation): boolean {
+/** What becomes of a commit that failed with an error of its own. Any other error is thrown again. */
+function refused({ position, conflicts }: ReplayResult, error: unknown): ReplayResult {
+  if (!isEvertreeError(error) || !OF_A_COMMIT.has(error.code)) throw error;
+  return { position, outcome: 'refused', conflicts, error: { code: error.code, text: error.message } };
+}
+
+function isEqualNow(store: Pick<Store, 'has' | 'holds'>, operation: Operation): boolean {
   return operation.type === 'delete' ? !store.has(operation.path) : store.holds(operation.path, operation.value);
 }
 

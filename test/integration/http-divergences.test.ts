@@ -3,6 +3,7 @@ import { MemoryJournal } from '@evertree/journal';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock, systemRandom } from '../support/host.ts';
 import { HttpSite } from '../support/http-site.ts';
+import { run } from '../support/program.ts';
 import { strictReport } from '../support/reports.ts';
 
 /** Divergences over HTTP, at a primary in this process that keeps one: another site made it behind the same fork. */
@@ -18,12 +19,11 @@ beforeEach(async () => {
   site = await HttpSite.start();
   site.store.put('', { a: 0, b: 0 });
   await site.store.flush();
-  const base = site.store.position;
-  const frames = await divergedFrames(base);
-  const { stream } = site.store;
-  const last = frames.at(-1)!.frame.header.last;
-  const divergence = { stream: stream!, base, last, missing: undefined, snapshots: async function* () {}, frames: () => framesOf(frames) };
-  ({ name } = await site.store.journal.divergences.keep(divergence, 1_790_000_000_000));
+  name = await keep(other => {
+    other.put('/a', 1, { author: 'ann', message: 'first' });
+    other.put('/c', { d: 1 }, { author: 'bob' });
+    other.delete('/b');
+  });
 });
 afterEach(async () => {
   await site[Symbol.asyncDispose]();
@@ -41,19 +41,21 @@ async function readAll(store: Store, after: ExactPosition): Promise<StoredFrame[
   return frames;
 }
 
-/** What another site with the same history committed after a promotion of its own. */
-async function divergedFrames(base: ExactPosition): Promise<StoredFrame[]> {
+/** Keeps what another site with the same history commits after a promotion of its own. */
+async function keep(change: (other: Store) => void): Promise<string> {
+  const { position: base, stream, journal } = site.store;
   await using other = await Store.open({
     ...host,
     journal: new MemoryJournal({ ...host, identity: { site: 'other', role: 'secondary' } }),
   });
   for (const { frame } of await readAll(site.store, { epoch: 0, epochId: '0'.repeat(16), revision: 0 })) other.applyFrame(frame);
   other.beginEpoch({ number: 2, id: EPOCH_ID }, 'promotion');
-  other.put('/a', 1, { author: 'ann', message: 'first' });
-  other.put('/c', { d: 1 }, { author: 'bob' });
-  other.delete('/b');
+  change(other);
   await other.flush();
-  return await readAll(other, base);
+  const frames = await readAll(other, base);
+  const last = frames.at(-1)!.frame.header.last;
+  const divergence = { stream: stream!, base, last, missing: undefined, snapshots: async function* () {}, frames: () => framesOf(frames) };
+  return (await journal.divergences.keep(divergence, 1_790_000_000_000)).name;
 }
 
 function post(what: string, body: object) {
@@ -188,6 +190,14 @@ describe('POST /admin/divergences/replay', () => {
     await site.store.follow();
     expect(await post('replay', { divergence: '1' })).toMatchObject({ status: 409, json: { code: 'NOT_PRIMARY' } });
   });
+});
+
+test('a dry run of the command foretells a replay that takes several requests', async () => {
+  const many = await keep(other => {
+    for (const letter of ['x', 'y']) other.put('/a', letter.repeat(9 * 1024 * 1024));
+  });
+  const { stdout } = await run(['divergences', 'replay', many, '--dry-run', '--url', site.url.origin]);
+  expect(stdout).toBe('2-4 would be applied\n2-5 would be applied\n');
 });
 
 test('mark records what was applied elsewhere, and forget drops it all', async () => {

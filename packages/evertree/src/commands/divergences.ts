@@ -13,7 +13,10 @@ import type { SiteStatus } from './status-report.ts';
 import { print, printLine } from './terminal.ts';
 import { formatBytes, formatCount } from './units.ts';
 
-/** A request with the commits that are to be replayed is at most about so long; more go in several. */
+/**
+ * A request with the commits that are to be replayed is at most about so long; more go in several. Those of a dry run go in
+ * one: each commit is tried on what those before it make, and nothing of that is left for another request.
+ */
 const REQUEST_CHARACTERS = 16 * 1024 * 1024;
 
 /** What `GET /divergences` answers for each. */
@@ -218,7 +221,7 @@ async function replay(n: string, options: ReplayOptions): Promise<void> {
   checkChosen(chosen, commits);
   const primary = await primaryOf(holder, options);
   const results: ReplayResult[] = [];
-  for (const part of parts(commits, chosen)) {
+  for (const part of options.dryRun ? [partOf(commits, chosen)] : parts(commits, chosen)) {
     const body = { base: divergence.base, ...part, ...optional('force', options.force), ...optional('dryRun', options.dryRun) };
     results.push(...((await post(primary, 'replay', body, waitHeaders(options))) as { readonly results: ReplayResult[] }).results);
   }

@@ -364,6 +364,14 @@ describe('the one primary', () => {
   });
 });
 
+it('tells once that it was closed, however often it is', async () => {
+  let closed = 0;
+  secondary.consumer.on('closed', () => closed++);
+  await simulation.during(Promise.all([secondary.consumer.close(), secondary.consumer.close()]));
+  await simulation.during(secondary.consumer.close());
+  expect(closed).toBe(1);
+});
+
 describe("what a secondary can't take in yet", () => {
   it('waits at the primary while too much waits for the disk', async () => {
     await secondary.restart();

@@ -515,6 +515,14 @@ describe('a full copy', () => {
   });
 });
 
+it('a primary tells once that it was closed, however often it is', async () => {
+  let closed = 0;
+  primary.producer.on('closed', () => closed++);
+  await simulation.during(Promise.all([primary.producer.close(), primary.producer.close()]));
+  await simulation.during(primary.producer.close());
+  expect(closed).toBe(1);
+});
+
 describe('the event loop', () => {
   it('gets a turn after a loop has run for 4 ms, however much there is to send', async () => {
     let turns = 0;

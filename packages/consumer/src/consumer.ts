@@ -52,6 +52,8 @@ export class Consumer implements AsyncDisposable {
   #lastReason: string | null = null;
   #progress: Disposable | undefined;
   #closed = false;
+  /** That it was closed was told. */
+  #isOver = false;
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
@@ -129,6 +131,8 @@ export class Consumer implements AsyncDisposable {
     await this.#transport.close();
     this.#release();
     await this.#ended;
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#events.emit('closed');
   }
 

@@ -79,6 +79,8 @@ export class Producer implements AsyncDisposable {
   /** What the peers have been told of. Never beyond the journal's. */
   #stable: ExactPosition;
   #progress: Disposable | undefined;
+  /** That it was closed was told. */
+  #isOver = false;
 
   constructor(options: ProducerOptions) {
     const { store, transports } = options;
@@ -174,6 +176,8 @@ export class Producer implements AsyncDisposable {
     const why = farewell(this.#store);
     await Promise.all(this.#transports.map(transport => transport.close(why)));
     await Promise.all(Array.from(this.#peers.all(), peer => peer.close()));
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#events.emit('closed');
   }
 

@@ -372,6 +372,20 @@ it('tells once that it was closed, however often it is', async () => {
   expect(closed).toBe(1);
 });
 
+it('tells the epoch that its primary has begun since its hello', async () => {
+  const begun = await WrittenHistory.make(simulation, 'a', 0);
+  const link = await secondary.connect(begun.hello());
+  expect(secondary.consumer.state.primary).toMatchObject({ site: 'a', epoch: 0 });
+  const told: number[] = [];
+  secondary.consumer.on('state', ({ primary }) => told.push(primary!.epoch));
+  await begun.grow(simulation, 1);
+  begun.frames.forEach((_, index) => link.say(begun.message(index)));
+  await simulation.pass(10);
+  expect(secondary.store.digest).toBe(begun.store.digest);
+  expect(told).toContain(1);
+  expect(secondary.consumer.state.primary).toMatchObject({ site: 'a', epoch: 1 });
+});
+
 describe("what a secondary can't take in yet", () => {
   it('waits at the primary while too much waits for the disk', async () => {
     await secondary.restart();

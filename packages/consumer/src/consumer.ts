@@ -4,7 +4,7 @@ import { admit, assertMayFollow, explain } from './admission.ts';
 import type { Accepted, Admission, AskedSite } from './admission.ts';
 import { EarlierIntake } from './earlier-intake.ts';
 import { FrameIntake, keepFrame } from './frame-intake.ts';
-import { HeardHistory } from './heard-history.ts';
+import { HeardHistory, primaryAt, primaryNow } from './heard-history.ts';
 import { resumeHint } from './history.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import type { ConsumerLimits } from './limits.ts';
@@ -253,9 +253,7 @@ export class Consumer implements AsyncDisposable {
     this.#session = session;
     this.#refusal = undefined;
     this.#failing = false;
-    const { site, position, advertised } = hello;
-    const address = advertised === undefined ? {} : { address: advertised };
-    this.#primary = { site, remote: link.remote, epoch: position.epoch, ...address };
+    this.#primary = primaryAt(link.remote, hello);
     this.#heard = new HeardHistory(hello);
     this.#lastError = null;
     this.#tell({
@@ -334,7 +332,9 @@ export class Consumer implements AsyncDisposable {
   /** Derives the state again and tells it if it changed, or if `told`: something else in the status changed. */
   #refresh(told = false): void {
     const state = this.#stateNow();
-    if (state === this.#state && !told) return;
+    const primary = this.#session === undefined ? this.#primary : primaryNow(this.#primary, this.#store);
+    if (state === this.#state && primary === this.#primary && !told) return;
+    this.#primary = primary;
     if (state !== this.#state) this.#since = this.#store.clock.now();
     this.#state = state;
     this.#events.emit('state', this.state);

@@ -61,6 +61,17 @@ export class HeardHistory {
   }
 }
 
+/** What is known of a primary that has said hello. */
+export function primaryAt(remote: string, { site, position: { epoch }, advertised }: Hello): ConsumerStatus['primary'] {
+  return { site, remote, epoch, ...(advertised === undefined ? {} : { address: advertised }) };
+}
+
+/** The same while it feeds this site: it may have begun an epoch since its hello, its first one, say. */
+export function primaryNow(primary: ConsumerStatus['primary'], { epochs }: Store): ConsumerStatus['primary'] {
+  const { site, number = 0 } = epochs.at(-1) ?? {};
+  return primary === null || site !== primary.site || number <= primary.epoch ? primary : { ...primary, epoch: number };
+}
+
 function readable(bytes: Uint8Array): Frame | undefined {
   try {
     return parseFrame(bytes);

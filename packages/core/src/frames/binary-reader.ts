@@ -43,6 +43,14 @@ export function readBinaryBody(body: Buffer, head: BodyHead, generation: number,
   new BinaryBodyReader(body, generation, sink).read(head);
 }
 
+/** Change sets between two pauses. */
+const CHANGE_SETS_A_STEP = 256;
+
+/** As readBinaryBody, with a pause after each 256 change sets: for short ones. `readInSteps` pauses inside long ones, too. */
+export function readChangeSetsInSteps(body: Buffer, head: BodyHead, generation: number, sink: BodySink): Generator<void> {
+  return new BinaryBodyReader(body, generation, sink).readInSteps(head);
+}
+
 /** Reads a binary body from its beginning; `binary-steps.ts` reads one in steps. */
 export class BinaryBodyReader {
   readonly body: Buffer;
@@ -51,6 +59,8 @@ export class BinaryBodyReader {
   at = 0;
   nodes = ROOT_ID;
   readonly keys: SpelledKeys;
+  /** Of the last change set that was read. */
+  #time = 0;
 
   constructor(body: Buffer, generation: number, sink: BodySink) {
     this.body = body;
@@ -61,8 +71,23 @@ export class BinaryBodyReader {
 
   read(head: BodyHead): void {
     this.note(head);
-    let time = head.firstTime;
-    for (let index = 0; index < head.count; index++) {
+    this.#changeSets(head, 0, head.count);
+    this.assertEnd();
+  }
+
+  *readInSteps(head: BodyHead): Generator<void> {
+    this.note(head);
+    for (let from = 0; from < head.count; from += CHANGE_SETS_A_STEP) {
+      if (from > 0) yield;
+      this.#changeSets(head, from, Math.min(from + CHANGE_SETS_A_STEP, head.count));
+    }
+    this.assertEnd();
+  }
+
+  /** Reads the change sets that come next. */
+  #changeSets(head: BodyHead, from: number, to: number): void {
+    let time = from === 0 ? head.firstTime : this.#time;
+    for (let index = from; index < to; index++) {
       if (index % AHEAD_CHANGE_SETS === 0) this.#sink.ahead?.(this.body, this.at, Math.min(AHEAD_CHANGE_SETS, head.count - index));
       const flags = this.byte();
       if (flags > 15) throw malformed('unknown flags of a change set');
@@ -73,7 +98,7 @@ export class BinaryBodyReader {
       this.#sink.changeSet({ time, author, message, operations });
       for (let operation = 0; operation < operations; operation++) this.operation();
     }
-    this.assertEnd();
+    this.#time = time;
   }
 
   assertEnd(): void {

@@ -85,9 +85,22 @@ describe('A snapshot', () => {
     expect(throughSnapshot(tree).digest()).toBe(tree.digest());
   });
 
+  it('pauses within a wide object after each 256 children, as it is written and as it is built', () => {
+    const wide = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`k${index}`, { a: index }]));
+    const tree = treeOf({ wide });
+    const steps = [...encodeTreeInSteps(tree.pin())];
+    const chunks = steps.filter(step => step !== undefined);
+    expect(steps.length - chunks.length).toBeGreaterThanOrEqual(Math.floor(5_000 / 256));
+    const builder = new SnapshotBuilder();
+    const pauses = chunks.reduce((sum, chunk) => sum + [...builder.addSteps(chunk)].length, 0);
+    expect(pauses).toBeGreaterThanOrEqual(Math.floor(5_000 / 256) - chunks.length);
+    expect(builder.tree.digest()).toBe(tree.digest());
+  });
+
   it('is whole when another one of the same tree is written between its steps', () => {
     const array = Array.from({ length: 5_000 }, (_, index) => index);
-    const tree = treeOf({ a: { array, in: { b: 1, c: { array } } }, d: { array, e: { f: array } } });
+    const wide = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`k${index}`, { in: { a: index } }]));
+    const tree = treeOf({ a: { array, in: { b: 1, c: { array } } }, d: { array, e: { f: array } }, wide });
     const root = tree.pin();
     const writers = [1, 2].map(() => ({ steps: encodeTreeInSteps(root), builder: new SnapshotBuilder() }));
     for (let open = [...writers]; open.length > 0;) {

@@ -1,5 +1,5 @@
 import { ApplySink } from './apply-sink.ts';
-import { NO_NOTE, readBinaryBody, type BodyHead } from './binary-reader.ts';
+import { NO_NOTE, readBinaryBody, readChangeSetsInSteps, type BodyHead } from './binary-reader.ts';
 import { readInSteps } from './binary-steps.ts';
 import { BinaryBodyWriter } from './binary-writer.ts';
 import { EvertreeError } from '../errors.ts';
@@ -13,6 +13,8 @@ import { isContainer, ValueWalk } from './value-walk.ts';
 /** Bytes at which a chunk ends. One longer value makes a longer chunk. */
 export const SNAPSHOT_CHUNK_BYTES = 128 * 1024;
 
+/** Children that are written between two pauses: a tenth of a millisecond of work. */
+const CHILDREN_A_STEP = 256;
 /** Members and items of arrays that are weighed before a pause: a tenth of a millisecond. */
 const WEIGHED_A_STEP = 1_024;
 /** Items that an array may have to be written without pauses. */
@@ -26,7 +28,7 @@ export function* encodeTree(root: TreeNode): Generator<Uint8Array> {
   for (const chunk of encodeTreeInSteps(root)) if (chunk !== undefined) yield chunk;
 }
 
-/** As encodeTree; undefined is a pause within a chunk that has a large array. */
+/** As encodeTree; undefined is a pause within a chunk. */
 export function* encodeTreeInSteps(root: TreeNode): Generator<Uint8Array | undefined> {
   const writer = new TreeWriter();
   yield* writer.writeNode([root], []);
@@ -39,12 +41,15 @@ const NO_ARRAYS: readonly (readonly Value[])[] = Object.freeze([]);
 class TreeWriter {
   #body = new BinaryBodyWriter();
   #puts = 0;
+  /** Children that were looked at, of all nodes. */
+  #children = 0;
   /** The arrays, but for short ones, of the child that `#weigh` was asked about last: itself, or its children. */
   #arrays = NO_ARRAYS;
 
   *writeNode(trail: TreeNode[], path: string[]): Generator<Uint8Array | undefined> {
     const node = trail[trail.length - 1]!;
     for (const [key, child] of eachChild(node)) {
+      if (++this.#children % CHILDREN_A_STEP === 0) yield undefined;
       let room = this.#weigh(child);
       if (room >= 0 && this.#arrays.length > 0 && child instanceof TreeNode) room = yield* roomAfter(this.#arrays, room);
       if (room < 0) {
@@ -144,10 +149,14 @@ export class SnapshotBuilder {
     this.#rest();
   }
 
-  /** As `add`, in steps if the chunk has a long value; others take some milliseconds. */
+  /** As `add`, in steps. A long value has steps of its own. */
   *addSteps(chunk: Uint8Array): Generator<void> {
-    if (chunk.length <= LONG_CHUNK_BYTES) return this.add(chunk);
     const { head, body } = open(chunk);
+    if (chunk.length <= LONG_CHUNK_BYTES) {
+      yield* readChangeSetsInSteps(body, head, this.tree.generation, new ApplySink(this.tree));
+      this.#rest();
+      return;
+    }
     const options = { sink: new ApplySink(this.tree), sieve: undefined, changeSets: head.count };
     for (const _ of readInSteps(body, head, this.tree.generation, options)) {
       this.#rest();

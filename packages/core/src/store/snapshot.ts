@@ -188,7 +188,7 @@ export async function storeSnapshot(journal: Journal, snapshot: Snapshot, clock:
     const turn = new Turn(clock);
     for (const chunk of snapshot.chunksInSteps()) {
       if (chunk !== undefined) await writer.write(chunk);
-      await turn.breathe();
+      if (turn.over) await turn.rest();
     }
     await writer.commit();
   } catch (error) {

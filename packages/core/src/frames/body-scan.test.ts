@@ -15,7 +15,7 @@ function ends(values: readonly Value[], skip: (scan: BodyScan) => void): unknown
     scan.changeSet();
     scan.operation();
     skip(scan);
-    return [scan.at, scan.keyStarts.length];
+    return [scan.at, scan.keys.length];
   });
 }
 
@@ -34,11 +34,11 @@ test('a value is skipped in steps to where it is skipped at once', () => {
   );
 });
 
-test('a large value is skipped with a pause after each 1,024 members', () => {
+test('a large value is skipped with a pause after each 256 members', () => {
   const pauses: number[] = [];
   const large = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`k${index}`, [index]]));
   ends([large, 1, [[]]], scan => void pauses.push(skipInSteps(scan)));
-  expect(pauses).toEqual([9, 0, 0]);
+  expect(pauses).toEqual([39, 0, 0]);
 });
 
 /** The value of an operation, made in steps, and the pauses meanwhile. */
@@ -63,7 +63,7 @@ test('a value that is made in steps is the one that was put, and ends where it i
   );
 });
 
-test('what is at a path in a value is found, with a pause after each 1,024 members', () => {
+test('what is at a path in a value is found, with a pause after each 256 members', () => {
   const members = 5_000;
   const inner = Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`a-key-that-is-long-${n}`, n]));
   const value = Object.fromEntries(Array.from({ length: members }, (_, n) => [`k${n}`, n === 1 ? 1 : inner]));
@@ -81,15 +81,15 @@ test('what is at a path in a value is found, with a pause after each 1,024 membe
   expect(findAt(['k4999', 'none']).entered).toBe(-1);
   expect(findAt(['k1', 'inside']).entered).toBe(1);
   // Of each member inside, too.
-  expect(findAt(['none'])).toEqual({ entered: -1, pauses: Math.floor((members + (members - 1) * 100) / 1_024) });
+  expect(findAt(['none'])).toEqual({ entered: -1, pauses: Math.floor((members + (members - 1) * 100) / 256) });
 });
 
-test('a large value is made with a pause after each 1,024 members, and its arrays are frozen', () => {
+test('a large value is made with a pause after each 256 members, and its arrays are frozen', () => {
   const found: unknown[] = [];
   const large = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`k${index}`, [index]]));
   ends([large, 1, [[]]], scan => void found.push(valueInSteps(scan)));
   expect(found).toEqual([
-    { value: large, pauses: 9 },
+    { value: large, pauses: 39 },
     { value: 1, pauses: 0 },
     { value: [[]], pauses: 0 },
   ]);

@@ -20,6 +20,7 @@ import { EvertreeError } from '../errors.ts';
 import type { FrameHeader } from './frame.ts';
 import { finishSteps } from '../turn.ts';
 import { keyCache } from './key-cache.ts';
+import { KeyPlaces } from './key-places.ts';
 import { OpenValue } from './open-value.ts';
 import type { Value } from '../tree/value.ts';
 
@@ -33,8 +34,8 @@ export interface BodyScanOptions {
   readonly defined?: (parent: number, key: number) => void;
 }
 
-/** Members and items that are stepped over, or made, between two pauses: a tenth of a millisecond. */
-const STEP_ITEMS = 1_024;
+/** Members and items that are stepped over, or made, between two pauses: some hundredths of a millisecond. */
+const STEP_ITEMS = 256;
 
 /** The most bytes of a varint: seven bits each, below 2^53. */
 const VARINT_BYTES = 8;
@@ -52,9 +53,8 @@ export class BodyScan {
   readonly body: Buffer;
   /** Where the next byte is read. */
   at = 0;
-  /** Where the keys stand that were spelled so far, by their numbers from 1. */
-  readonly keyStarts: number[] = [0];
-  readonly keyEnds: number[] = [0];
+  /** The keys that were spelled so far. */
+  readonly keys = new KeyPlaces();
   readonly #isWhole: boolean;
   readonly #defined: ((parent: number, key: number) => void) | undefined;
   #nodes = ROOT_ID;
@@ -145,7 +145,7 @@ export class BodyScan {
     this.#skip(this.tag);
   }
 
-  /** As `skip`, with a pause after each 1,024 members or items of a large value. */
+  /** As `skip`, with a pause after each 256 members or items of a large value. */
   *skipInSteps(): Generator<void> {
     // How many members or items of each open container are left, and which of these containers are objects.
     const left: number[] = [];
@@ -174,7 +174,7 @@ export class BodyScan {
     return this.isContainer ? finishSteps(this.valueInSteps()) : this.#scalar(this.tag);
   }
 
-  /** As `value`, with a pause after each 1,024 members or items of a large value. */
+  /** As `value`, with a pause after each 256 members or items of a large value. */
   *valueInSteps(): Generator<void, Value | undefined> {
     const value = new OpenValue();
     let work = 0;
@@ -195,7 +195,7 @@ export class BodyScan {
 
   /**
    * Steps into the value of the operation, as long as it is an object: `value` then gives what is there. It pauses after
-   * each 1,024 members.
+   * each 256 members.
    * @param keys in UTF-8
    * @returns how many of them it went along; -1 if there is nothing under one of them; undefined as `value`
    */
@@ -228,8 +228,8 @@ export class BodyScan {
   }
 
   #isKey(number: number, key: Uint8Array): boolean {
-    const start = this.keyStarts[number]!;
-    if (this.keyEnds[number]! - start !== key.length) return false;
+    const start = this.keys.start(number);
+    if (this.keys.end(number) - start !== key.length) return false;
     for (let at = 0; at < key.length; at++) if (this.body[start + at] !== key[at]) return false;
     return true;
   }
@@ -281,14 +281,13 @@ export class BodyScan {
   #key(): number {
     const number = this.varint();
     if (number !== 0) {
-      if (this.#isWhole && number >= this.keyStarts.length) throw malformed('an undefined key');
+      if (this.#isWhole && number >= this.keys.length) throw malformed('an undefined key');
       return number;
     }
     const end = this.#textEnd();
-    this.keyStarts.push(this.at);
-    this.keyEnds.push(end);
+    const spelled = this.keys.push(this.at, end);
     this.at = end;
-    return this.keyStarts.length - 1;
+    return spelled;
   }
 
   /** A key of an object, as text. */
@@ -296,7 +295,7 @@ export class BodyScan {
     const isSpelled = this.body[this.at] === 0;
     const key = this.#key();
     if (!this.#isWhole && !isSpelled) throw UNKNOWN_KEY;
-    return keyCache.find(this.body, this.keyStarts[key]!, this.keyEnds[key]!);
+    return keyCache.find(this.body, this.keys.start(key), this.keys.end(key));
   }
 
   #skip(tag: number): void {

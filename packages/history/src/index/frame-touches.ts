@@ -49,7 +49,7 @@ function* binaryTouches(frame: Frame, paths: PathTable, visit: VisitTouch): Gene
   const nodes: number[] = [0, 0];
   const keys: number[] = [0];
   const scan = new BodyScan(body, { defined: (parent, key) => nodes.push(paths.child(nodes[parent]!, keyOf(key))) });
-  const keyOf = (key: number) => (keys[key] ??= segments.number(body, scan.keyStarts[key]!, scan.keyEnds[key]!));
+  const keyOf = (key: number) => (keys[key] ??= segments.number(body, scan.keys.start(key), scan.keys.end(key)));
   const cutter = new ChunkCutter(body, header.firstTime);
   scan.note(header);
   let { revision } = header.base;

@@ -1,5 +1,6 @@
 import type { Message, Store } from '@evertree/core';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { ManualClock } from '../../../test/support/host.ts';
 import { ScriptedLink } from '../../../test/support/scripted-link.ts';
 import { MessageQueue } from './message-queue.ts';
 
@@ -7,6 +8,7 @@ const LIMIT_BYTES = 1_000;
 
 /** What of a store the queue looks at; the test sets it. */
 interface Disk {
+  readonly clock: ManualClock;
   state: 'open' | 'full';
   readonly journal: { readonly log: { pendingBytes: number } };
 }
@@ -17,22 +19,26 @@ let handled: Message[];
 let queue: MessageQueue;
 /** What handling the next message waits for. */
 let work: Promise<void> | undefined;
+/** How long handling a message takes. */
+let workMs: number;
 
 function frame(name: number): Message & { readonly type: 'frame' } {
   return { type: 'frame', bytes: Uint8Array.of(name) };
 }
 
 beforeEach(() => {
-  disk = { state: 'open', journal: { log: { pendingBytes: 0 } } };
+  disk = { clock: new ManualClock(), state: 'open', journal: { log: { pendingBytes: 0 } } };
   link = new ScriptedLink('there:1');
   handled = [];
   work = undefined;
+  workMs = 0;
   queue = new MessageQueue({
     link,
     store: disk as unknown as Store,
     pendingBytes: LIMIT_BYTES,
     handle: message => {
       handled.push(message);
+      disk.clock.advance(workMs);
       return work;
     },
   });
@@ -120,5 +126,21 @@ describe('a message that has to wait', () => {
     written(0);
     queue.add(frame(2));
     expect([handled, link.paused]).toEqual([[frame(0)], true]);
+  });
+});
+
+describe('messages that are handled at once', () => {
+  it('give others a turn after some milliseconds of work, and pause the link meanwhile', async () => {
+    workMs = 3;
+    for (let name = 1; name <= 4; name++) queue.add(frame(name));
+    expect([handled.length, link.paused], 'the second one brought it to 6 ms').toEqual([2, true]);
+    disk.clock.advance(0);
+    await queue.idle;
+    expect([handled.length, link.paused], 'and so did the fourth').toEqual([4, true]);
+  });
+
+  it('go on in one turn while they take no time', () => {
+    for (let name = 1; name <= 1_000; name++) queue.add(frame(name));
+    expect([handled.length, link.paused]).toEqual([1_000, false]);
   });
 });

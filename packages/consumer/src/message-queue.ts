@@ -1,5 +1,9 @@
+import { Turn } from '@evertree/core';
 import type { Link, Message, Store } from '@evertree/core';
 import type { FrameMessage } from './frame-intake.ts';
+
+/** After so much work on messages, in milliseconds, others have a turn: a socket hands over 32 reads in one. */
+const TURN_MS = 4;
 
 export interface MessageQueueOptions {
   readonly link: Link;
@@ -16,6 +20,9 @@ export interface MessageQueueOptions {
  */
 export class MessageQueue {
   readonly #options: MessageQueueOptions;
+  readonly #turn: Turn;
+  /** Work on messages since others had a turn because of it. */
+  #workedMs = 0;
   /** Those that came before the pause took effect; the wire bounds them. */
   readonly #messages: Message[] = [];
   /** Set while something has to end first; no message is taken meanwhile. */
@@ -30,6 +37,7 @@ export class MessageQueue {
 
   constructor(options: MessageQueueOptions) {
     this.#options = options;
+    this.#turn = new Turn(options.store.clock);
   }
 
   /** Resolves when what was under way has ended. */
@@ -82,10 +90,24 @@ export class MessageQueue {
     while (!this.#over && this.#work === undefined && this.#unfitting === undefined) {
       const message = this.#messages.shift();
       if (message === undefined) break;
-      const work = this.#options.handle(message);
+      const work = this.#handle(message) ?? this.#restIfDue();
       if (work !== undefined) this.waitFor(work);
     }
     this.#pauseOrResume();
+  }
+
+  #handle(message: Message): Promise<void> | undefined {
+    const { clock } = this.#options.store;
+    const began = clock.monotonic();
+    const work = this.#options.handle(message);
+    this.#workedMs += clock.monotonic() - began;
+    return work;
+  }
+
+  #restIfDue(): Promise<void> | undefined {
+    if (this.#workedMs < TURN_MS) return undefined;
+    this.#workedMs = 0;
+    return this.#turn.rest();
   }
 
   async #after(work: Promise<void>): Promise<void> {

@@ -10,9 +10,9 @@ async function commitsOfFrames(encoding: 'binary' | 'json'): Promise<number[]> {
   return (await framesOf(store.journal)).slice(1).map(({ header }) => header.count);
 }
 
-test('a frame is cut behind the 4,096th key that it spells', async () => {
+test('a frame is cut behind the 1,024th key that it spells', async () => {
   // One key of each is that of the wide object itself.
-  expect(await commitsOfFrames('binary')).toEqual([4095, 4095, 1810]);
+  expect(await commitsOfFrames('binary')).toEqual([1023, 1023, 1023, 1023, 1023, 1023, 1023, 1023, 1023, 793]);
 });
 
 test('frames of JSON, which spell whole paths, are cut by their bytes alone', async () => {

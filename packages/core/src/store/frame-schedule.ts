@@ -11,10 +11,10 @@ const GATHER_MS = 16;
 
 /**
  * A frame that spells so many keys is full. As a rule each is looked up in a wide object, where the other site waits 1 to
- * 2 microseconds for memory, and it applies a frame in one step: of 25,000 keys, for which `frameBytes` has room, it would
- * take 50 ms. Changes with keys of their own gain nothing by a common dictionary, so that more frames cost no more.
+ * 2 microseconds for memory, and it applies a frame in one step, some 400 bytes of garbage for each key (DESIGN.md, «Steps
+ * are short»). Changes with keys of their own gain nothing by a common dictionary, so that more frames cost no more.
  */
-const FRAME_KEYS = 4_096;
+const FRAME_KEYS = 1_024;
 
 /**
  * Decides when a frame is cut: when it is full; else when the turn of the event loop that committed is over and no

@@ -24,10 +24,10 @@ export interface SteppedSink extends BodySink {
 
 /** Operations between two pauses of `readInSteps`, and bytes: objects and texts may be long. */
 const OPERATIONS_A_STEP = 256;
-const BYTES_A_STEP = 16 * 1024;
+const BYTES_A_STEP = 4 * 1024;
 
 /**
- * As readBinaryBody, in steps of 256 operations or 16 KiB: the generator pauses between them, also inside an object or
+ * As readBinaryBody, in steps of 256 operations or 4 KiB: the generator pauses between them, also inside an object or
  * an array that is put. A text is read in one step, and digested in others. The digest of an array is computed as it is
  * read.
  * @param sieve the sink, if it does not want everything: what it does not want is not built

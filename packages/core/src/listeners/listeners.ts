@@ -50,8 +50,8 @@ export interface TreeSwap {
   readonly operations: readonly NetOperation[];
 }
 
-/** Operations that are sorted between two pauses: less than a millisecond of work. */
-const SORTED_A_STEP = 1_024;
+/** Operations that are sorted between two pauses: a tenth of a millisecond of work. */
+const SORTED_A_STEP = 256;
 
 /**
  * The listeners of a tree. A listener's first batch tells the present state, once; then each commit that changes

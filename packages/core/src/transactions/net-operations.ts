@@ -30,13 +30,13 @@ export function netOperations(writes: readonly TreeWrite[], before: TreeNode, af
 /** Objects that are compared between two pauses. */
 const STEP_OBJECTS = 64;
 
-/** Writes that are looked at between two pauses: a millisecond of work. */
-const STEP_WRITES = 4_096;
+/** Writes that are looked at between two pauses: a tenth of a millisecond of work. */
+const STEP_WRITES = 512;
 
 /**
  * What a transaction changed: the fewest operations on the paths that it wrote. None is above another, and each changes
  * something. A path that was written once, with no other write above or below it, has changed for sure; where others met,
- * the trees before and after are compared. Pauses after each 4,096 writes.
+ * the trees before and after are compared. Pauses after each 512 writes.
  * @param writes in their order; of a put that made parents, the path of the topmost one
  */
 export function* netSteps(writes: readonly TreeWrite[], before: TreeNode, after: TreeNode): Generator<void, readonly NetOperation[]> {

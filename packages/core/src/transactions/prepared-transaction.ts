@@ -9,8 +9,8 @@ import { Transaction, type TransactionSteps } from './transaction.ts';
 import type { Tree } from '../tree/tree.ts';
 import { finishSteps } from '../turn.ts';
 
-/** Operations that are looked at, or encoded, between two pauses: a millisecond of work. */
-const STEP_OPERATIONS = 4_096;
+/** Operations that are looked at, or encoded, between two pauses: a tenth of a millisecond of work. */
+const STEP_OPERATIONS = 512;
 
 /** What a transaction that ran on a fork of the tree made of it. */
 interface ForkedChanges {

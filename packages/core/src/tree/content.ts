@@ -155,7 +155,7 @@ function sameItems(a: readonly Value[], b: readonly Value[]): boolean {
 }
 
 /** Members that are compared between two pauses: less than a millisecond of work. */
-const COMPARED_A_STEP = 2_048;
+const COMPARED_A_STEP = 512;
 
 /** As sameValue, in steps; but the keys of an object are listed in one. Neither value may change meanwhile. */
 export function sameSteps(a: Value, b: Value): Generator<undefined, boolean> {

@@ -1,8 +1,9 @@
 import { closeSum, hashKey, hashLeaf, lanes, mix } from './digest.ts';
 import { eachChild, TreeNode, type Child } from './node.ts';
 import type { Path } from './path.ts';
-import { STEP_MEMBERS } from './prepared-value.ts';
 
+/** Children that are looked at between two pauses: some 2 ms of work. */
+const CHILDREN_A_STEP = 2_048;
 /** The most damaged objects that one check names. */
 export const DAMAGED_LIMIT = 1_024;
 
@@ -23,7 +24,7 @@ interface Unchecked {
 /**
  * Adds up the children of every object of a pinned tree anew, and compares with the sum that is kept. Digests answer
  * from the kept sums, so that nothing else finds a value that changed in memory after its sum. The generator pauses
- * after each step of some 2 ms.
+ * after each step.
  */
 export function* checkDigests(root: TreeNode): Generator<void, DigestCheck, void> {
   const damaged: Path[] = [];
@@ -39,7 +40,7 @@ export function* checkDigests(root: TreeNode): Generator<void, DigestCheck, void
       addTerm(key, child);
       lo = (lo + lanes.lo) | 0;
       hi = (hi + lanes.hi) | 0;
-      if (++work % STEP_MEMBERS === 0) yield;
+      if (++work % CHILDREN_A_STEP === 0) yield;
     }
     const { sumLo, sumHi } = next.node;
     if ((lo !== (sumLo | 0) || hi !== (sumHi | 0)) && damaged.length < DAMAGED_LIMIT) damaged.push(pathOf(next));

@@ -19,7 +19,8 @@ const DIGIT_BITS = 5;
 const GROUP_DIGITS_LIMIT = 6;
 /** A group of more children is answered by its groups: thirty-two digests instead of a digest for each child. */
 export const LISTED_LIMIT = 64;
-/** UTF-16 units of keys after which a list ends. One key at least is listed. */
+/** Children, or UTF-16 units of their keys, after which a list ends. One at least is listed. */
+const PAGE_CHILDREN = 2_048;
 const PAGE_UNITS = 256 * 1024;
 
 /** What one site asks of another's tree: the digests of an object's children, or of one group of them. */
@@ -93,7 +94,7 @@ function listOf(entries: readonly [string, Child][], after: string | undefined):
   let units = 0;
   for (const [key, child] of sorted) {
     if (after !== undefined && key <= after) continue;
-    if (children.length > 0 && (units + key.length > PAGE_UNITS || children.length === STEP_MEMBERS)) {
+    if (children.length > 0 && (units + key.length > PAGE_UNITS || children.length === PAGE_CHILDREN)) {
       return { children, next: children.at(-1)!.key };
     }
     units += key.length;

@@ -8,8 +8,8 @@ import { insert, TreeNode, type Child } from './node.ts';
 import { formatPath, type Path } from './path.ts';
 import { checkContainer, checkKey, checkLeaf, type PlainObject, type Value } from './value.ts';
 
-/** A preparation pauses after so many members of objects and arrays, or so much text: some 2 ms of work. */
-export const STEP_MEMBERS = 2_048;
+/** A preparation pauses after so many members of objects and arrays, or so much text: some tenths of a millisecond of work. */
+export const STEP_MEMBERS = 512;
 /** Text of so many UTF-16 units counts as one more member. */
 const TEXT_UNITS = 64;
 

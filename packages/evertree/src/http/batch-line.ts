@@ -15,7 +15,7 @@ import {
 import { parseExactJson } from '../json/exact.ts';
 
 /** Operations that are looked at between two pauses. */
-const STEP_OPERATIONS = 4_096;
+const STEP_OPERATIONS = 512;
 
 /**
  * Commits one line of a batch: an operation, or an array of operations as one transaction.

@@ -97,7 +97,7 @@ async function digestOf(site: string): Promise<string> {
 
 async function linesIn(name: string, settings: { readonly endpoint?: string } = {}): Promise<CheckedLine[]> {
   await using target = await openTarget(name, { clock, random, ...settings });
-  return checkArchive(target, Identities.parse([IDENTITY]));
+  return await checkArchive(target, Identities.parse([IDENTITY]));
 }
 
 describe('a pair of sites with an encrypted archive in a directory', () => {

@@ -67,7 +67,7 @@ async function makeArchive(): Promise<void> {
 
 async function check() {
   await using target = await openTarget(place(), { clock, random });
-  return checkArchive(target);
+  return await checkArchive(target);
 }
 
 describe('a thread that archives', () => {

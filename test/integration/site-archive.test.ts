@@ -78,7 +78,7 @@ async function writeTexts(store: SiteStore): Promise<void> {
 /** What can be restored from the archive: the newest state of each line. */
 async function restorable() {
   await using place = await openTarget(target, { clock, random });
-  return checkArchive(place);
+  return await checkArchive(place);
 }
 
 describe('a site with an archive', () => {

@@ -95,7 +95,7 @@ export class ArchivedStores implements AsyncDisposable {
   /** Rebuilds every state that the archive lists. */
   async judge(): Promise<JudgedArchive> {
     await using target = await this.target();
-    return judgeArchive(target, this.testimony);
+    return await judgeArchive(target, this.testimony);
   }
 
   /** Restores the newest state of every line into a directory of its own. @returns the whole trees */

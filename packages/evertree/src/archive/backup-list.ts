@@ -14,5 +14,5 @@ export async function listBackups(target: string, options: BackupListOptions = {
   const { identities, log, ...settings } = options;
   await using opened = await openPlace(target, settings);
   const parsed = identities === undefined ? undefined : Identities.parse(identities);
-  return backupListing(await Archive.open(opened, { identities: parsed, ...optional('report', log) }));
+  return await backupListing(await Archive.open(opened, { identities: parsed, ...optional('report', log) }));
 }

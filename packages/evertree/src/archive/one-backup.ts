@@ -152,7 +152,7 @@ async function assertNotWritten(disk: Disk, directory: string, place: Target): P
 /** Makes an archive of an empty place. @returns whether it did */
 async function prepare(target: string, options: BackupOptions): Promise<boolean> {
   await using place = await openPlace(target, options, { make: true });
-  return makeIfEmpty(place, sealingOf(options));
+  return await makeIfEmpty(place, sealingOf(options));
 }
 
 /** For work without a log. */

@@ -45,7 +45,7 @@ export async function restore(target: string, options: RestoreSiteOptions): Prom
   const { identities, ...rest } = options;
   assertFree(options.data, target);
   await using opened = await openPlace(target, options);
-  return restoreFrom(opened, { ...rest, identities: identities === undefined ? undefined : Identities.parse(identities) });
+  return await restoreFrom(opened, { ...rest, identities: identities === undefined ? undefined : Identities.parse(identities) });
 }
 
 /** As `restore`. */

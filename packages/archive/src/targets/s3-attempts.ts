@@ -1,6 +1,5 @@
 import { type Clock, EvertreeError, type Random } from '@evertree/core';
 import { isPassing, readS3Failure, type S3Failure, s3Error, type S3Place } from './s3-errors.ts';
-import { wait } from './waiting.ts';
 
 /** How long and how often a request to the service is tried. */
 export interface S3Limits {
@@ -33,6 +32,9 @@ export class S3Attempts {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #limits: S3Limits;
+  /** Each gives up an attempt that is under way, or a wait for the next one. */
+  readonly #underWay = new Set<() => void>();
+  #isClosed = false;
 
   constructor(clock: Clock, random: Random, limits: S3Limits) {
     this.#clock = clock;
@@ -43,14 +45,14 @@ export class S3Attempts {
   /**
    * @param request one attempt; is told whether an earlier one may have taken effect
    * @param bytes that it sends
-   * @throws EvertreeError
+   * @throws EvertreeError; CLOSED once this is closed
    */
   async run<T>(place: S3Place, request: (bounds: AttemptBounds, isRepeated: boolean) => Promise<T>, bytes = 0): Promise<T> {
     const { attempts, patienceMs } = this.#limits;
     const giveUpMs = this.#clock.monotonic() + patienceMs;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#once(bounds => request(bounds, attempt > 1), bytes);
+        return await this.#once(bounds => request(bounds, attempt > 1), place, bytes);
       } catch (error) {
         // Of a request within this one, which had attempts of its own.
         if (error instanceof EvertreeError) throw error;
@@ -58,9 +60,15 @@ export class S3Attempts {
         if (!isPassing(failure) || attempt >= attempts) throw s3Error(failure, place, error);
         const waitMs = this.#waitMs(attempt);
         if (this.#clock.monotonic() + waitMs > giveUpMs) throw s3Error(failure, place, error);
-        await wait(this.#clock, waitMs);
+        await this.#wait(waitMs, place);
       }
     }
+  }
+
+  /** Gives up what is under way: a request may have taken effect or not. */
+  close(): void {
+    this.#isClosed = true;
+    for (const giveUp of this.#underWay) giveUp();
   }
 
   /** Half of it is drawn, so that writers who failed together don't come again together. */
@@ -70,14 +78,29 @@ export class S3Attempts {
     return (fullMs / 2) * (1 + this.#random.fraction());
   }
 
-  async #once<T>(request: (bounds: AttemptBounds) => Promise<T>, bytes: number): Promise<T> {
+  async #wait(milliseconds: number, place: S3Place): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const giveUp = () => reject(closed(place));
+    this.#underWay.add(giveUp);
+    using _ = this.#clock.after(milliseconds, resolve);
+    try {
+      await promise;
+    } finally {
+      this.#underWay.delete(giveUp);
+    }
+  }
+
+  async #once<T>(request: (bounds: AttemptBounds) => Promise<T>, place: S3Place, bytes: number): Promise<T> {
+    if (this.#isClosed) throw closed(place);
     const abort = new AbortController();
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const expire = () => {
-      const timeout = Object.assign(new Error('it did not answer in time'), { name: 'TimeoutError' });
-      abort.abort(timeout);
-      reject(timeout);
+    const fail = (reason: Error) => {
+      abort.abort(reason);
+      reject(reason);
     };
+    const expire = () => fail(Object.assign(new Error('it did not answer in time'), { name: 'TimeoutError' }));
+    const giveUp = () => fail(closed(place));
+    this.#underWay.add(giveUp);
     const allowedMs = this.#limits.attemptMs;
     let timer = this.#clock.after(allowedMs + bytes / SLOWEST_BYTES_PER_MS, expire);
     const expect = (more: number) => {
@@ -91,8 +114,13 @@ export class S3Attempts {
       return await Promise.race([asked, late]);
     } finally {
       timer[Symbol.dispose]();
+      this.#underWay.delete(giveUp);
     }
   }
+}
+
+function closed({ target }: S3Place): EvertreeError {
+  return new EvertreeError('CLOSED', `the target ${target} was closed`, { target });
 }
 
 /** Whether an error of the client has this code of the service. */

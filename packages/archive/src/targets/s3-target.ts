@@ -117,7 +117,9 @@ export class S3Target implements Target {
     return now;
   }
 
+  /** Calls that are under way throw CLOSED. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#attempts.close();
     this.#connection.client.destroy();
   }
 

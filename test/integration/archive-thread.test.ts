@@ -1,19 +1,28 @@
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ARCHIVER_DEFAULTS, ArchiveThread, type ArchiveThreadOptions, initArchive, openTarget } from '@evertree/archive';
 import type { Report, Store } from '@evertree/core';
 import { openStore } from 'evertree';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { checkArchive } from '../support/archive-check.ts';
 import { systemClock as clock, systemRandom as random } from '../support/host.ts';
+import { until } from '../support/http-site.ts';
+import { makePipe, openedByReader } from '../support/pipes.ts';
 import { expectErrors, strictReport } from '../support/reports.ts';
+import { openFilesIn, ThreadExits } from '../support/thread-exits.ts';
 
 let directory: string;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'evertree-archive-'));
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
+
+/** A bound on what hangs. */
+const LIMIT_MS = 20_000;
 
 const site = (): string => join(directory, 'site');
 const place = (): string => join(directory, 'archive');
@@ -127,6 +136,64 @@ describe('a thread that archives', () => {
     await archiving.reported('archive-back');
     await thread.backup();
     expect((await check())[0]).toMatchObject({ last: store.position, digest: store.digest });
+  });
+
+  it.runIf(process.platform === 'linux')('leaves its work in the middle and ends by itself, with its files closed', async () => {
+    await makeArchive();
+    await using store = await openStore({ data: site() });
+    for (let n = 0; n < 4_000; n++) store.put(`/texts/${n}`, `${n} `.repeat(1_000));
+    await store.flush();
+    using exits = new ThreadExits();
+    const { thread } = new Archiving(store, { follow: undefined });
+    const made = expect(thread.backup()).rejects.toThrow('the archiving was closed');
+    await until(() => thread.counted !== undefined, LIMIT_MS);
+    await thread.close();
+    await made;
+    expect(exits.codes).toEqual([0]);
+    expect(openFilesIn(place())).toEqual([]);
+    expect(await readdir(join(place(), '.spare'))).toEqual([]);
+  });
+
+  it.runIf(process.platform === 'linux')('goes no further when a call to its target returns that it was told to end in', async () => {
+    await makeArchive();
+    await using store = await openStore({ data: site() });
+    await store.put('/a', 1).durable;
+    using exits = new ThreadExits();
+    const { thread } = new Archiving(store);
+    await thread.backup();
+    const head = join(place(), 'HEAD');
+    await rename(head, `${head}-away`);
+    await makePipe(head);
+    await store.put('/a', 2).durable;
+    thread.backup().catch(() => undefined);
+    const writer = await openedByReader(head, LIMIT_MS);
+    const closing = thread.close();
+    await writer.close();
+    await closing;
+    expect(exits.codes).toEqual([0]);
+  });
+
+  it('gives up a request that its service does not answer, and ends by itself', async () => {
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'key');
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret');
+    const service = createServer();
+    const asked = once(service, 'request');
+    await once(service.listen(0, '127.0.0.1'), 'listening');
+    const { port } = service.address() as AddressInfo;
+    const settings = { endpoint: `http://127.0.0.1:${port}`, region: 'us-east-1' };
+    await using store = await openStore({ data: site() });
+    await store.put('/a', 1).durable;
+    using exits = new ThreadExits();
+    const { thread } = new Archiving(store, { target: 's3://bucket/site', settings });
+    try {
+      await asked;
+      await thread.close();
+      expect(exits.codes).toEqual([0]);
+    } finally {
+      service.closeAllConnections();
+      service.close();
+      vi.unstubAllEnvs();
+    }
   });
 
   it('says in its status that it died', async () => {

@@ -1,17 +1,17 @@
-import { execFile } from 'node:child_process';
-import { constants, readFileSync, readdirSync } from 'node:fs';
-import { link, mkdir, mkdtemp, open, readdir, rm } from 'node:fs/promises';
+import { readFileSync, readdirSync } from 'node:fs';
+import { link, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { ORIGIN } from '@evertree/core';
-import { IndexThread, JournalIndex } from '@evertree/history';
+import { type ExactPosition, ORIGIN } from '@evertree/core';
+import { type BuildingEvents, IndexThread, JournalIndex } from '@evertree/history';
 import { nodeDisk } from '@evertree/journal';
 import { openStore } from 'evertree';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../support/host.ts';
 import { until } from '../support/http-site.ts';
+import { makePipe, openedByReader } from '../support/pipes.ts';
 import { collectReports } from '../support/reports.ts';
+import { openFilesIn, ThreadExits } from '../support/thread-exits.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -23,6 +23,30 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 function threadFile(thread: string, file: 'comm' | 'wchan'): string {
   return readFileSync(`/proc/self/task/${thread}/${file}`, 'utf8').trim();
 }
+
+/** A thread that builds the index of the directory. */
+function indexThread(events: Partial<BuildingEvents> = {}): IndexThread {
+  return new IndexThread(directory, {
+    changed: () => undefined,
+    dropped: () => undefined,
+    stuck: () => undefined,
+    failed: error => expect.unreachable(error.message),
+    idle: () => undefined,
+    ...events,
+  });
+}
+
+/** The history of a site that was closed. */
+async function writeHistory(commits: number): Promise<{ readonly base: ExactPosition; readonly stable: ExactPosition }> {
+  await using store = await openStore({ data: directory });
+  for (let n = 0; n < commits; n++) store.put(`/a/k${n % 1_000}`, n);
+  await store.flush();
+  const { base, stable } = store.journal.log;
+  return { base, stable };
+}
+
+/** By its name a segment of the journal. */
+const segmentPath = (): string => join(directory, 'journal', '0000000009-0000000000000001.evj');
 
 /** Whether the thread that builds the index opens a named pipe that nobody writes to. */
 function opensPipe(): boolean {
@@ -54,13 +78,13 @@ describe('a site builds its index in a thread of its own', () => {
 
   it.runIf(process.platform === 'linux')('closes although a call to the disk of its thread does not return', async () => {
     const { reports, report } = collectReports();
+    using exits = new ThreadExits();
     const store = await openStore({ data: directory, log: report });
     await store.put('/a', 1).durable;
     await store.changeIndex!.caughtUp();
-    // As a mount whose server is away: whoever opens it waits for one that writes to it.
+    const segment = segmentPath();
     const pipe = join(directory, 'pipe');
-    const segment = join(directory, 'journal', '0000000009-0000000000000001.evj');
-    await promisify(execFile)('mkfifo', [pipe]);
+    await makePipe(pipe);
     await link(pipe, segment);
     try {
       await store.put('/a', 2).durable;
@@ -74,8 +98,40 @@ describe('a site builds its index in a thread of its own', () => {
       expect(again.get('/a')).toBe(2);
     } finally {
       // The call returns, and the thread ends.
-      await (await open(pipe, constants.O_WRONLY | constants.O_NONBLOCK)).close();
+      await (await openedByReader(pipe, 30_000)).close();
     }
+    // It was terminated, as the last resort.
+    await until(() => exits.codes.length > 0, 30_000);
+    expect(exits.codes).toEqual([1]);
+  });
+
+  it.runIf(process.platform === 'linux')('leaves its work in the middle and ends by itself, with its files closed', async () => {
+    const range = await writeHistory(200_000);
+    using exits = new ThreadExits();
+    const { promise: begun, resolve } = Promise.withResolvers<void>();
+    // It goes on with the second run of four.
+    const thread = indexThread({ changed: paths => (paths.length > 0 ? resolve() : undefined) });
+    thread.extend(range, 1);
+    await begun;
+    await thread.close();
+    expect(exits.codes).toEqual([0]);
+    expect(openFilesIn(directory)).toEqual([]);
+    expect((await readdir(join(directory, 'index'))).filter(name => !name.endsWith('.evi'))).toEqual([]);
+  });
+
+  it.runIf(process.platform === 'linux')('goes no further when a call returns that it was told to end in', async () => {
+    const range = await writeHistory(10);
+    await makePipe(segmentPath());
+    using exits = new ThreadExits();
+    const thread = indexThread();
+    thread.extend(range, 1);
+    await until(opensPipe, 30_000);
+    const closing = thread.close();
+    await (await openedByReader(segmentPath(), 30_000)).close();
+    await closing;
+    expect(exits.codes).toEqual([0]);
+    expect(openFilesIn(directory)).toEqual([]);
+    expect(await readdir(join(directory, 'index'))).toEqual([]);
   });
 
   it('begins no thread where there is nothing to index', async () => {
@@ -111,11 +167,7 @@ describe('a site builds its index in a thread of its own', () => {
     await mkdir(join(directory, 'journal'));
     const { promise: done, resolve } = Promise.withResolvers<void>();
     const told: number[] = [];
-    const thread = new IndexThread(directory, {
-      changed: () => undefined,
-      dropped: () => undefined,
-      stuck: () => undefined,
-      failed: error => expect.unreachable(error.message),
+    const thread = indexThread({
       idle: requests => {
         if (told.push(requests) === 1) thread.extend({ base: ORIGIN, stable: ORIGIN }, 1);
         else resolve();

@@ -1,9 +1,6 @@
-import { execFile } from 'node:child_process';
-import { constants } from 'node:fs';
-import { type FileHandle, mkdtemp, open as openFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { openTarget } from '@evertree/archive';
 import { samePosition } from '@evertree/core';
 import { type OpenStoreOptions, type Report, type SiteStore, backup, openSite, openStore, startProducer } from 'evertree';
@@ -13,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkArchive } from '../support/archive-check.ts';
 import { systemClock as clock, systemRandom as random } from '../support/host.ts';
 import { until } from '../support/http-site.ts';
+import { makePipe, openedByReader } from '../support/pipes.ts';
 import { allowErrors, collectReports } from '../support/reports.ts';
 import { freePort } from '../support/site-process.ts';
 
@@ -58,16 +56,6 @@ async function archived(store: SiteStore): Promise<void> {
     return position !== null && samePosition(position, store.journal.log.stable);
   };
   await until(isArchived, ATTEMPT_LIMIT_MS);
-}
-
-/** Opens a named pipe for writing as soon as somebody reads it. */
-async function openedByReader(pipe: string): Promise<FileHandle> {
-  let opened: FileHandle | undefined;
-  await until(async () => {
-    opened = await openFile(pipe, constants.O_WRONLY | constants.O_NONBLOCK).catch(() => undefined);
-    return opened !== undefined;
-  }, ATTEMPT_LIMIT_MS);
-  return opened!;
 }
 
 /** Commits 700,000 bytes. */
@@ -249,13 +237,12 @@ describe('a site with an archive', () => {
     await archived(store);
     const head = join(target, 'HEAD');
     await rename(head, `${head}-away`);
-    // As a mount whose server is away: whoever reads it waits for what is written to it.
-    await promisify(execFile)('mkfifo', [head]);
+    await makePipe(head);
     await store.transact(tx => tx.put('/a', 2)).durable;
     void archiveOf(store)
       .backup()
       .catch(() => undefined);
-    const writer = await openedByReader(head);
+    const writer = await openedByReader(head, ATTEMPT_LIMIT_MS);
     await store.transact(tx => tx.put('/a', 3)).durable;
     await store.close();
     expect(reports.map(({ event }) => event)).toContain('archive-thread-stuck');

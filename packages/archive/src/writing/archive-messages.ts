@@ -1,4 +1,5 @@
 import type { ErrorCode, ErrorDetails, ExactPosition, Report } from '@evertree/core';
+import type { EndRequest } from '@evertree/history/files';
 import type { ArchiveLease, ArchiveProgress, ArchiverOptions, BackupResult } from './archiver-options.ts';
 import type { BackupProgress } from './counted-source.ts';
 import type { ToldHistory } from './directory-source.ts';
@@ -15,6 +16,8 @@ export interface ArchiveTask {
   readonly history: ToldHistory;
   /** From there on the history is held already, for an archive that was written before. */
   readonly held: ExactPosition | undefined;
+  /** Of its `EndFlag`. */
+  readonly end: SharedArrayBuffer;
 }
 
 /** What is asked of the thread that archives. */
@@ -22,7 +25,8 @@ export type ArchiveRequest =
   | { readonly type: 'history'; readonly history: ToldHistory }
   | { readonly type: 'backup'; readonly request: number }
   /** The snapshot that it asked for is there, or can't be made. */
-  | { readonly type: 'snapshot'; readonly problem: string | undefined };
+  | { readonly type: 'snapshot'; readonly problem: string | undefined }
+  | EndRequest;
 
 /** What it tells. */
 export type ArchiveAnswer =

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock, ExactPosition, FrameLog } from '@evertree/core';
 import { EvertreeError, samePosition } from '@evertree/core';
+import { EndFlag, endThread } from '@evertree/history/files';
 import { asError } from '@evertree/journal/files';
 import type { S3Settings } from '../targets/s3-client.ts';
 import type { ArchiveAnswer, ArchiveRequest, ArchiveTask } from './archive-messages.ts';
@@ -65,7 +66,7 @@ export interface ArchivingThread extends AsyncDisposable {
    * @throws EvertreeError why it is not possible at present; CLOSED
    */
   backup(): Promise<BackupResult>;
-  /** Ends the thread. What is under way is given up, as if the process had died: the next start goes on from there. */
+  /** The thread gives up what is under way, and ends: the next start goes on from there. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -85,8 +86,10 @@ export class ArchiveThread implements ArchivingThread {
   #look: Disposable | undefined;
   #toldBase: ExactPosition | undefined;
   #counted: BackupProgress | undefined;
+  readonly #end = new EndFlag();
   #worker: Worker | undefined;
   #isClosed = false;
+  #closing: Promise<void> | undefined;
   /** Threads that died. */
   #deaths = 0;
   #requests = 0;
@@ -130,17 +133,21 @@ export class ArchiveThread implements ArchivingThread {
     return done.promise;
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
     this.#isClosed = true;
     this.#hooks[Symbol.dispose]();
     this.#timer?.[Symbol.dispose]();
     this.#look?.[Symbol.dispose]();
     this.#refuse(new EvertreeError('CLOSED', 'the archiving was closed'));
-    await this.#worker?.terminate();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    if (this.#worker !== undefined) await endThread(this.#worker, this.#end);
   }
 
   /** Called after each group: it costs a comparison, and a timer now and then. */
@@ -171,7 +178,8 @@ export class ArchiveThread implements ArchivingThread {
     const { directory, site, target, settings, recipients, follow, log, held } = this.#options;
     const history = { base: plain(log.base), stable: plain(log.stable) };
     this.#toldBase = history.base;
-    const task: ArchiveTask = { directory, site, target, settings, recipients, follow, history, held: held?.() };
+    const end = this.#end.memory;
+    const task: ArchiveTask = { directory, site, target, settings, recipients, follow, history, held: held?.(), end };
     // Beside this file, as TypeScript in the sources and as JavaScript in the package.
     const file = new URL(import.meta.url.endsWith('.ts') ? './archive-worker.ts' : './archive-worker.js', import.meta.url);
     const worker = new Worker(file, {

@@ -4,10 +4,11 @@ import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Clock, ErrorDetails, Random, Report } from '@evertree/core';
 import { isEvertreeError } from '@evertree/core';
-import { synchronousDisk, yieldProcessor } from '@evertree/history/files';
+import { EndFlag, synchronousDisk, yieldProcessor } from '@evertree/history/files';
 import { nodeDisk } from '@evertree/journal';
 import { Recipients } from '../encryption/recipients.ts';
 import { openTarget } from '../targets/open-target.ts';
+import type { Target } from '../targets/target.ts';
 import type { ArchiveAnswer, ArchiveRequest, ArchiveTask, ToldFailure } from './archive-messages.ts';
 import type { ArchiveLease, ArchiveProgress } from './archiver-options.ts';
 import { Archiver } from './archiver.ts';
@@ -54,11 +55,14 @@ function failureOf(error: unknown): ToldFailure {
 }
 
 yieldProcessor();
+const end = new EndFlag(task.end);
+/** Those that are open. */
+const targets = new Set<Target>();
 let { history } = task;
 /** Those who wait for the snapshot that was asked for. */
 let snapshots: ((isMade: boolean) => void)[] = [];
 const source = new DirectorySource({
-  disk: synchronousDisk(task.directory),
+  disk: synchronousDisk(task.directory, () => end.check()),
   site: task.site,
   told: () => history,
   makeSnapshot: () =>
@@ -76,6 +80,7 @@ const parts = {
 
 async function begin(follow: NonNullable<ArchiveTask['follow']>): Promise<Archiver> {
   const target = new OpeningTarget(task.target, () => openTarget(task.target, { ...task.settings, clock, random }));
+  targets.add(target);
   const lines = await LineFile.open(nodeDisk(task.directory), report);
   const events = { ...parts.events, progress: (progress: ArchiveProgress) => tell({ type: 'progress', progress }) };
   const archiver = new Archiver({ ...parts, target, lines, options: follow, events, held: task.held });
@@ -85,7 +90,13 @@ async function begin(follow: NonNullable<ArchiveTask['follow']>): Promise<Archiv
 
 async function backupOnce(): ReturnType<typeof backUp> {
   await using target = await openTarget(task.target, { ...task.settings, clock, random });
-  return backUp({ ...parts, target, lines: await LineFile.open(nodeDisk(task.directory), report), progress: tellCounted });
+  end.check();
+  targets.add(target);
+  try {
+    return await backUp({ ...parts, target, lines: await LineFile.open(nodeDisk(task.directory), report), progress: tellCounted });
+  } finally {
+    targets.delete(target);
+  }
 }
 
 /** Frames come by the thousand. */
@@ -113,6 +124,17 @@ function answerSnapshots(problem: string | undefined): void {
   for (const resolve of waiting) resolve(problem === undefined);
 }
 
+/**
+ * Calls to a target fail or end soon, and so does what makes them. With its port closed the thread ends when nothing is
+ * under way any more.
+ */
+async function close(): Promise<void> {
+  for (const resolve of snapshots.splice(0)) resolve(false);
+  const running = await archiver;
+  await Promise.all([running?.close(), ...Array.from(targets, target => target[Symbol.asyncDispose]())]);
+  parentPort!.close();
+}
+
 /** Of a site that archives all the time. */
 const archiver = task.follow === undefined ? undefined : begin(task.follow);
 
@@ -125,5 +147,7 @@ parentPort!.on('message', (request: ArchiveRequest) => {
       return void backup(request.request);
     case 'snapshot':
       return answerSnapshots(request.problem);
+    case 'end':
+      return void close();
   }
 });

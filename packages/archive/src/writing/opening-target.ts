@@ -1,10 +1,12 @@
+import { EvertreeError } from '@evertree/core';
 import type { ListedObject, ObjectStat, Target, TargetObject } from '../targets/target.ts';
 
-/** A target that is opened by its first call, and by each one after that until it could be. */
+/** A target that is opened by its first call, and by each one after that until it could be. Once disposed of it throws CLOSED. */
 export class OpeningTarget implements Target {
   readonly name: string;
   readonly #open: () => Promise<Target>;
   #opened: Promise<Target> | undefined;
+  #isClosed = false;
 
   constructor(name: string, open: () => Promise<Target>) {
     this.name = name;
@@ -40,10 +42,14 @@ export class OpeningTarget implements Target {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await (await this.#opened)?.[Symbol.asyncDispose]();
+    this.#isClosed = true;
+    // Who made the call that failed was told why.
+    const opened = await this.#opened?.catch(() => undefined);
+    await opened?.[Symbol.asyncDispose]();
   }
 
   async #target(): Promise<Target> {
+    if (this.#isClosed) throw new EvertreeError('CLOSED', `the target ${this.name} was closed`);
     try {
       return await (this.#opened ??= this.#open());
     } catch (error) {

@@ -1,8 +1,8 @@
 import { EvertreeError, type Reporter } from '@evertree/core';
 import { workClock } from './machine.ts';
 
-/** How long a site that closes waits for the end of each of its threads. */
-const THREAD_END_MS = 2_000;
+/** How long a site that closes waits for the end of each of its threads: longer than those have to end by themselves. */
+const THREAD_END_MS = 3_000;
 
 /** A thread of a site, as a report names it. */
 interface EndingThread {
@@ -15,7 +15,7 @@ interface EndingThread {
 }
 
 /**
- * Waits until a thread has ended, for 2 s at most: a call of the system that never returns, as on a mount whose server is
+ * Waits until a thread has ended, for 3 s at most: a call of the system that never returns, as on a mount whose server is
  * away, keeps it from ending. The site closes without it then.
  * @param closing resolves when it has ended
  */

@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import type { BuildingEvents, IndexBuilding } from './index-builder.ts';
 import type { IndexRange } from './index-keeper.ts';
-import type { ThreadAnswer, ThreadRequest } from './thread-messages.ts';
+import { EndFlag, endThread } from './thread-ending.ts';
+import type { IndexTask, ThreadAnswer, ThreadRequest } from './thread-messages.ts';
 
 /** What the thread may take of the heap for what lives long, in MiB: above that it dies, and is begun anew with the next request. */
 const HEAP_LIMIT_MB = 512;
@@ -15,8 +16,9 @@ const YOUNG_LIMIT_MB = 8;
 export class IndexThread implements IndexBuilding {
   readonly #directory: string;
   readonly #events: BuildingEvents;
+  readonly #end = new EndFlag();
   #worker: Worker | undefined;
-  #isClosed = false;
+  #closing: Promise<void> | undefined;
   /** Requests so far, and those before the present thread began. */
   #requests = 0;
   #before = 0;
@@ -36,15 +38,14 @@ export class IndexThread implements IndexBuilding {
     this.#send({ type: 'drop', paths }, 0);
   }
 
-  /** Ends the thread wherever it is: that is no other than a death of the process. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.#worker?.terminate();
+  /** The thread gives up what it does, and ends. Idempotent. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#worker === undefined ? Promise.resolve() : endThread(this.#worker, this.#end));
   }
 
   /** @param counted how many requests a new thread will count with this one */
   #send(request: ThreadRequest, counted: 0 | 1): void {
-    if (this.#isClosed) return;
+    if (this.#closing !== undefined) return;
     try {
       this.#worker ??= this.#begin(counted);
       this.#worker.postMessage(request);
@@ -57,8 +58,9 @@ export class IndexThread implements IndexBuilding {
     this.#before = this.#requests - counted;
     // Beside this file, as TypeScript in the sources and as JavaScript in the package.
     const file = new URL(import.meta.url.endsWith('.ts') ? './index-worker.ts' : './index-worker.js', import.meta.url);
+    const task: IndexTask = { directory: this.#directory, end: this.#end.memory };
     const worker = new Worker(file, {
-      workerData: this.#directory,
+      workerData: task,
       resourceLimits: { maxOldGenerationSizeMb: HEAP_LIMIT_MB, maxYoungGenerationSizeMb: YOUNG_LIMIT_MB },
       execArgv: [],
       name: 'evertree-index',
@@ -72,7 +74,7 @@ export class IndexThread implements IndexBuilding {
   }
 
   #answered(answer: ThreadAnswer): void {
-    if (this.#isClosed) return;
+    if (this.#closing !== undefined) return;
     switch (answer.type) {
       case 'changed':
         return this.#events.changed(answer.paths);
@@ -88,7 +90,7 @@ export class IndexThread implements IndexBuilding {
   }
 
   #died(worker: Worker | undefined, error: Error): void {
-    if (this.#isClosed || this.#worker !== worker) return;
+    if (this.#closing !== undefined || this.#worker !== worker) return;
     this.#worker = undefined;
     this.#events.failed(error);
     this.#events.idle(this.#requests);

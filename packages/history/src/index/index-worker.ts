@@ -5,7 +5,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { BuildingPace } from './building-pace.ts';
 import { IndexBuilder } from './index-builder.ts';
 import { synchronousDisk } from './synchronous-disk.ts';
-import type { ThreadAnswer, ThreadRequest } from './thread-messages.ts';
+import { EndFlag } from './thread-ending.ts';
+import type { IndexTask, ThreadAnswer, ThreadRequest } from './thread-messages.ts';
 import { yieldProcessor } from './thread-priority.ts';
 
 // The thread that builds an index: carries out requests of `IndexThread`.
@@ -34,6 +35,8 @@ function siteMs(): number {
 }
 
 yieldProcessor();
+const { directory, end: memory } = workerData as IndexTask;
+const end = new EndFlag(memory);
 const pace = new BuildingPace();
 /** When the present turn began, by `threadMs`. */
 let began = threadMs();
@@ -41,7 +44,7 @@ let began = threadMs();
 let wake: () => void = () => undefined;
 const builder = new IndexBuilder(
   {
-    disk: synchronousDisk(workerData as string),
+    disk: synchronousDisk(directory, () => end.check()),
     breathe: () => (threadMs() - began < TURN_MS ? undefined : rest()),
   },
   {
@@ -57,24 +60,42 @@ async function rest(): Promise<void> {
   pace.worked(threadMs() - began, performance.now(), siteMs());
   await setImmediate();
   // What is asked for meanwhile may lengthen the rest or end it.
-  while (pace.rests(performance.now(), siteMs())) {
+  while (!end.isSet && pace.rests(performance.now(), siteMs())) {
     await new Promise<void>(resolve => {
       wake = resolve;
-      void setTimeout(REST_LOOK_MS).then(resolve);
+      // Messages keep the thread alive, and nothing else has to.
+      void setTimeout(REST_LOOK_MS, undefined, { ref: false }).then(resolve);
     });
   }
   began = threadMs();
 }
 
-parentPort!.on('message', (request: ThreadRequest) => {
-  if (request.type === 'drop') return builder.drop(request.paths);
-  const { revision } = request.range.stable;
+/** With its port closed the thread ends when nothing is under way any more. */
+async function close(): Promise<void> {
+  wake();
+  await builder.close();
+  parentPort!.close();
+}
+
+function extend({ range, least }: Extract<ThreadRequest, { readonly type: 'extend' }>): void {
+  const { revision } = range.stable;
   // Who waits for the index asks for all of it.
-  if (request.least === 1) {
+  if (least === 1) {
     pace.hurry(revision, performance.now());
     wake();
   } else {
     pace.asked(revision, performance.now());
   }
-  builder.extend(request.range, request.least);
+  builder.extend(range, least);
+}
+
+parentPort!.on('message', (request: ThreadRequest) => {
+  switch (request.type) {
+    case 'extend':
+      return extend(request);
+    case 'drop':
+      return builder.drop(request.paths);
+    case 'end':
+      return void close();
+  }
 });

@@ -6,12 +6,20 @@ import type { IndexDisk } from './index-keeper.ts';
 /**
  * A directory of this machine, for a thread that has nothing else to do. Every call does its work before it returns, in
  * the calling thread and so with its priority, and takes no thread of the pool from those who serve the site.
+ * @param check called before what takes long. What it throws leaves nothing behind but what a failure of the disk would:
+ *   what cleans up goes on
  */
-export function synchronousDisk(directory: string): IndexDisk {
+export function synchronousDisk(directory: string, check: () => void): IndexDisk {
   const at = (path: string) => join(directory, path);
   return {
-    open: async (path, options) => new SynchronousFile(fs.openSync(at(path), flagsOf(options), 0o644)),
-    list: async path => fs.readdirSync(at(path)),
+    open: async (path, options) => {
+      check();
+      return new SynchronousFile(fs.openSync(at(path), flagsOf(options), 0o644), check);
+    },
+    list: async path => {
+      check();
+      return fs.readdirSync(at(path));
+    },
     makeDirectory: async path => void fs.mkdirSync(at(path), { recursive: true }),
     rename: async (from, to) => fs.renameSync(at(from), at(to)),
     remove: async path => fs.unlinkSync(at(path)),
@@ -20,9 +28,11 @@ export function synchronousDisk(directory: string): IndexDisk {
 
 class SynchronousFile implements DiskFile {
   readonly #descriptor: number;
+  readonly #check: () => void;
 
-  constructor(descriptor: number) {
+  constructor(descriptor: number, check: () => void) {
     this.#descriptor = descriptor;
+    this.#check = check;
   }
 
   async size(): Promise<number> {
@@ -30,6 +40,7 @@ class SynchronousFile implements DiskFile {
   }
 
   async read(buffer: Uint8Array, offset: number): Promise<number> {
+    this.#check();
     return fs.readSync(this.#descriptor, buffer, 0, buffer.length, offset);
   }
 
@@ -38,6 +49,7 @@ class SynchronousFile implements DiskFile {
   }
 
   writeSync(buffers: readonly Uint8Array[], offset: number): void {
+    this.#check();
     let at = offset;
     for (const buffer of buffers) {
       for (let written = 0; written < buffer.length;) {
@@ -52,6 +64,7 @@ class SynchronousFile implements DiskFile {
   }
 
   syncSync(): void {
+    this.#check();
     fs.fdatasyncSync(this.#descriptor);
   }
 

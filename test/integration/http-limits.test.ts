@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { connect, Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { systemClock } from '../support/host.ts';
 import { HttpSite, until, type Answer } from '../support/http-site.ts';
@@ -376,4 +376,16 @@ describe('requests that are sent without waiting for answers', () => {
     await site.server.close();
     expect(site.reports).toEqual([]);
   });
+});
+
+test('a connection that can’t be accepted is reported, and others are taken', async () => {
+  const listens = vi.spyOn(Server.prototype, 'listen');
+  onTestFinished(() => listens.mockRestore());
+  site = await HttpSite.start();
+  const server = listens.mock.contexts.at(-1) as Server;
+  for (let times = 0; times < 2; times++) server.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' }));
+  expect(site.reports).toMatchObject(
+    Array.from({ length: 2 }, () => ({ event: 'http-connection-dropped', message: expect.stringContaining('accept EMFILE') as string })),
+  );
+  expect(await site.get('/status')).toMatchObject({ state: 'open' });
 });

@@ -132,7 +132,7 @@ class Http {
     this.#dropped = new BoundedReports(site.store.clock, report, (count, seconds) => ({
       level: 'warn',
       event: 'http-connection-dropped',
-      message: `${count} more HTTP connections were dropped within ${seconds} s: ${limits.connections} are open, the limit`,
+      message: `${count} more HTTP connections were dropped within ${seconds} s`,
       details: { count },
     }));
     this.#metrics = new DeferredMetrics(site, admission, () => this.#context.streams.count);
@@ -156,6 +156,11 @@ class Http {
       this.#dispose();
       throw cannotListen(address, port, error as NodeJS.ErrnoException);
     }
+    // It goes on listening; without a listener this error would end the process.
+    server.on('error', error => {
+      const message = `an HTTP connection could not be accepted: ${error.message}`;
+      this.#dropped.tell({ level: 'warn', event: 'http-connection-dropped', message, details: { error } });
+    });
     return `${tls === undefined || tls === 'off' ? 'http' : 'https'}://${formatAddress(address, this.#port)}`;
   }
 

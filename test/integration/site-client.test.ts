@@ -55,6 +55,10 @@ function slowly(): Handler {
   };
 }
 
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise<void>(resolve => void setImmediate(resolve));
+}
+
 describe('a site that is silent', () => {
   test('in the middle of an answer is reported as silent', async () => {
     const client = await clientOf((_request, response) => response.write('half'), PATIENT_MS);
@@ -241,4 +245,19 @@ describe('a client that has seen an epoch', () => {
     });
     expect([await client.json('/data'), await client.json('/data?at=1-3'), await client.json('/data')]).toEqual([1, 2, 3]);
   });
+});
+
+test('an answer that comes while the site is asked whether it lives is read to its end, whatever becomes of that question', async () => {
+  let answer: ServerResponse | undefined;
+  const client = await clientOf((request, response) => {
+    if (request.url !== '/healthz') {
+      answer = response;
+      return;
+    }
+    answer!.writeHead(200).write('{"position":');
+    setImmediate(() => request.socket.destroy());
+    // The client has heard of that by then.
+    void turns(100).then(() => answer!.end('7}'));
+  }, TIMEOUT_MS);
+  expect(await client.json('/data', { method: 'PUT', body: '1', patient: true })).toEqual({ position: 7 });
 });

@@ -140,13 +140,19 @@ export class SiteClient {
     const request = this.#open(url, options);
     const changes = options.method !== undefined;
     let isConnected = false;
+    let isAnswered = false;
     request.once('socket', (socket: Socket) => socket.once('connect', () => (isConnected = true)));
-    request.once('response', resolve);
+    request.once('response', message => {
+      isAnswered = true;
+      resolve(message);
+    });
     request.on('error', reject);
     request.on('timeout', () => {
-      const expire = () => request.destroy(new SilenceError(isConnected, this.#timeoutMs, changes));
+      const expire = () => void request.destroy(new SilenceError(isConnected, this.#timeoutMs, changes));
+      const goOn = (lives: boolean) => void (lives ? request.setTimeout(this.#timeoutMs) : expire());
       if (!isConnected || options.patient !== true) expire();
-      else void this.#lives().then(lives => (lives ? request.setTimeout(this.#timeoutMs) : expire()));
+      // If the answer came meanwhile, whoever reads it heeds its silence.
+      else void this.#lives().then(lives => isAnswered || goOn(lives));
     });
     sendBody(request, options.body);
     try {

@@ -2,8 +2,8 @@ import { SnapshotNode, type Path, type Snapshot, type Value } from '@evertree/co
 
 /** A slice is handed out once it has so many characters. A longer text is written in parts of so many, each 2 ms at most. */
 const SLICE_CHARACTERS = 32 * 1024;
-/** So many children are looked at between two slices at most: texts are not the only work. */
-const SLICE_CHILDREN = 4_096;
+/** Children that are written between two slices at most: texts are not the only work, and what is made for each is garbage. */
+const CHILDREN_A_STEP = 256;
 /** Keys are sorted, and merged, in runs of so many: some 2 ms each. */
 const RUN_KEYS = 4_096;
 
@@ -137,15 +137,16 @@ function* levelSlices(top: WrittenLevel): Generator<string> {
     } else if (isLongText(child)) {
       yield text;
       text = '';
-      children = 0;
       yield* textSlices(child);
     } else {
       text += JSON.stringify(child);
     }
-    if (text.length < SLICE_CHARACTERS && ++children < SLICE_CHILDREN) continue;
-    yield text;
-    text = '';
-    children = 0;
+    if (text.length >= SLICE_CHARACTERS) {
+      yield text;
+      text = '';
+    } else if (++children % CHILDREN_A_STEP === 0) {
+      yield '';
+    }
   }
   yield text;
 }

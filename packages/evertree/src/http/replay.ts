@@ -13,8 +13,10 @@ import { type ExpectedError, isExpected } from './problem.ts';
 import { readAdminBody } from './roles.ts';
 import { readWish, settle } from './write.ts';
 
-/** Operations, or revisions, that are looked at between two pauses. */
+/** Revisions that are looked at between two pauses. */
 const STEP_ITEMS = 256;
+/** Operations that are read: to check one makes some KB of garbage. */
+const OPERATIONS_A_STEP = 32;
 
 const revisionSchema = z.int().min(1);
 const exactSchema = z.strictObject({ epoch: z.int().min(0), epochId: z.string().regex(/^[0-9a-f]{16}$/), revision: z.int().min(0) });
@@ -121,14 +123,14 @@ async function whatToReplay(
 function* readCommits(changes: readonly unknown[]): Generator<void, DivergedCommit[]> {
   const pointers = new PointerReader();
   const commits: DivergedCommit[] = [];
-  let left = STEP_ITEMS;
+  let left = OPERATIONS_A_STEP;
   for (const [index, change] of changes.entries()) {
     const { position, epochId, author, message, operations } = checked(commitSchema, change, 'the body', ['changes', index]);
     const read: Operation[] = [];
     for (const [at, operation] of operations.entries()) {
       read.push(readOperation(operation, ['changes', index, 'operations', at], pointers));
       if (--left > 0) continue;
-      left = STEP_ITEMS;
+      left = OPERATIONS_A_STEP;
       yield;
     }
     commits.push({ position: { ...position, epochId }, author, message, operations: read });

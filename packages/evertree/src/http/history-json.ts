@@ -3,7 +3,7 @@ import type { Blame, Change, ChangeOperation, FoundMoment, PathDifference } from
 import { isOneSlice, valueSlices } from './json-slices.ts';
 import { plainPosition } from './write.ts';
 
-/** Small items are put together until they have so many characters: each slice is waited for. */
+/** Small items are put together until they have so many characters: each slice is waited for. Empty ones are pauses. */
 const SLICE_CHARACTERS = 4 * 1024;
 
 // The JSON texts of what a history answers, in slices that take a millisecond or two to make. Members stand in a fixed
@@ -30,9 +30,12 @@ export function* changeJson({ position, time, author, message, begins, ends, mar
     isFirst = false;
     for (const slice of operationJson(operation)) {
       text += slice;
-      if (text.length < SLICE_CHARACTERS) continue;
-      yield text;
-      text = '';
+      if (text.length >= SLICE_CHARACTERS) {
+        yield text;
+        text = '';
+      } else if (slice === '') {
+        yield '';
+      }
     }
   }
   yield `${text}]}`;

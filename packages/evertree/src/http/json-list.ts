@@ -56,10 +56,11 @@ export async function sendItems(
     if (count++ > 0) text += separator;
     for (const slice of item) {
       text += slice;
-      if (text.length < WRITE_CHARACTERS) continue;
-      if (!response.headersSent) response.writeHead(200, { 'Cache-Control': 'no-store', ...headers });
-      await exchange.write(text);
-      text = '';
+      if (text.length >= WRITE_CHARACTERS) {
+        if (!response.headersSent) response.writeHead(200, { 'Cache-Control': 'no-store', ...headers });
+        await exchange.write(text);
+        text = '';
+      }
       await context.turns.breathe();
     }
     await context.turns.breathe();

@@ -137,7 +137,7 @@ test('a commit is applied in many turns at a size that is applied at once in man
   await secondary.start();
   const all = history.frames.length;
   // Keys that come again: a frame with many of its own is cut before it is so large.
-  for (let index = 0; index < MEMBERS; index++) history.store.put(`/small/k${index % 1_000}`, { index });
+  for (let index = 0; index < MEMBERS; index++) history.store.put(`/small/k${index % 500}`, { index });
   await history.grow(simulation, 1);
   const small = history.frames.findIndex(({ bytes }, index) => index >= all && bytes.length > 64 * 1024);
   expect(history.frames[small]!.header.count).toBeGreaterThan(100);

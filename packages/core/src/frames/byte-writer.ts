@@ -1,5 +1,7 @@
 /** Texts up to this length, in UTF-16 units, are written in a loop: measured, a native call costs more. */
 const SHORT_TEXT = 40;
+/** Left free behind one long text, so that what follows it, such as a checksum, needs no other buffer of twice the size. */
+const SPARE_BYTES = 1_024;
 
 /** A growing buffer. Numbers are written as varints (LEB128), texts after their length in bytes. */
 export class ByteWriter {
@@ -18,7 +20,7 @@ export class ByteWriter {
   /** Makes room for `count` more bytes. */
   reserve(count: number): void {
     if (this.length + count <= this.bytes.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.length + count));
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.length + count + SPARE_BYTES));
     this.bytes.copy(larger, 0, 0, this.length);
     this.bytes = larger;
   }

@@ -305,3 +305,16 @@ test('a prepared put of an object that stands there already makes no commit, and
   expect(store.commitPrepared(prepared(store, '/at', steps)).changed).toBe(false);
   expect(store.get('/at')).toEqual(devices(false));
 });
+
+test('a long text is encoded in a step of its own, and what comes of it is taken in another', () => {
+  const { listeners } = new Scene();
+  const options = { encodes: true, byteLimit: 1e6, sort: listeners.sortSteps.bind(listeners) };
+  const pauses = (length: number): number => {
+    const steps: TransactionSteps = function* (tx) {
+      tx.put('/text', 'x'.repeat(length));
+      yield;
+    };
+    return Array.from(prepareTransaction(new Tree(), ['text'], steps, options)).length;
+  };
+  expect(pauses(100_000)).toBe(pauses(1_000) + 1);
+});

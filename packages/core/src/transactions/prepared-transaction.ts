@@ -3,6 +3,7 @@ import { EvertreeError } from '../errors.ts';
 import { type BodyRest, FRAME_CHECKSUM_BYTES, ROOM_BYTES } from '../frames/frame.ts';
 import type { SortedOperations } from '../listeners/listeners.ts';
 import { lookup, TreeNode, type Child } from '../tree/node.ts';
+import { isLong } from '../tree/digest.ts';
 import type { NetOperation } from './net-operations.ts';
 import { formatPath, ROOT, type Path } from '../tree/path.ts';
 import { Transaction, type TransactionSteps } from './transaction.ts';
@@ -89,7 +90,8 @@ function* encode(operations: readonly NetOperation[], fork: Tree): Generator<voi
     if (typeof child === 'object' && child !== null) yield* writer.operationInSteps(fork.trail, path, child);
     else writer.operation(fork.trail, path, child);
     previous = path;
-    if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1) yield;
+    // A long text is written in one step, which takes long enough.
+    if (index % STEP_OPERATIONS === STEP_OPERATIONS - 1 || isLong(child)) yield;
   }
   return writer.takeRest(FRAME_CHECKSUM_BYTES);
 }

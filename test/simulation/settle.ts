@@ -74,8 +74,9 @@ function help(world: World, helped: number): void {
   const giving = running.find(({ running: it }) => it!.store.standing === 'handing-over');
   const primaries = running.filter(({ running: it }) => it!.store.standing === 'primary');
   for (const site of sites) if (!site.isUp) site.start();
-  // It heard of what other sites held, and they hold nothing any more: only a new directory can begin again.
-  const empty = running.find(({ running: it }) => it!.store.state !== 'open');
+  // They heard of what other sites held, which hold nothing any more: only new directories can begin again.
+  const refusing = running.filter(({ running: it }) => it!.store.state !== 'open');
+  const empty = refusing[helped % refusing.length];
   if (empty !== undefined && running.every(({ running: it }) => it!.store.position.revision === 0)) {
     trace.add(`-- an operator empties ${empty.name}`);
     world.mark('help:empty');

@@ -4,15 +4,15 @@ import type { SimulatedProcess } from './machine.ts';
 
 /** In how many of its readings the clock has moved on. */
 const MOVED_SHARE = 0.5;
-/** What was computed since the last reading takes so long at most. A loop's share of a turn is 4 ms. */
-const COMPUTED_MS = 6;
+/** What was computed since the last reading, a short step, takes so long at most. A loop's share of a turn is 4 ms. */
+const COMPUTED_MS = 1.5;
 /** In how many turns others take their time first, and how long at most. */
 const BUSY_SHARE = 0.3;
 const BUSY_MS = 10;
 
 /**
  * The clock of a process whose processor is slow: what it computes between two readings holds it. So work that is done in
- * steps uses up its share of a turn after a step or two, and rests; and before its next turn others have theirs.
+ * steps uses up its share of a turn after a few steps, and rests; and before its next turn others have theirs.
  */
 export function slowProcessor(process: SimulatedProcess, chance: Chance): Clock {
   const { clock } = process;

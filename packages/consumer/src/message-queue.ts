@@ -2,7 +2,7 @@ import { Turn } from '@evertree/core';
 import type { Link, Message, Store } from '@evertree/core';
 import type { FrameMessage } from './frame-intake.ts';
 
-/** After so much work on messages, in milliseconds, others have a turn: a socket hands over 32 reads in one. */
+/** After so much work on messages, in milliseconds, others have a turn: while V8 is behind with marking, few bytes of frames take long. */
 const TURN_MS = 4;
 
 export interface MessageQueueOptions {

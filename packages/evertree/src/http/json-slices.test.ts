@@ -3,6 +3,8 @@ import { MemoryJournal } from '@evertree/journal';
 import * as fc from 'fast-check';
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
+import type { Change } from '@evertree/history';
+import { changeJson } from './history-json.ts';
 import { jsonSlices, valueSlices } from './json-slices.ts';
 import { strictReport } from '../../../../test/support/reports.ts';
 
@@ -92,4 +94,13 @@ test('a large array is made in small slices, whatever it holds', () => {
   expect(JSON.parse(slices.join(''))).toEqual(value);
   expect(slices.join('')).toContain('[7,[],{},{"a":null,"b":[7]}]');
   expect(Math.max(...slices.map(slice => slice.length))).toBeLessThan(64 * 1024);
+});
+
+test('an array of small objects is made with a pause after each 256 of them, which a change lets through', () => {
+  const value = Array.from({ length: 1_024 }, () => ({}));
+  expect([...valueSlices(value)].filter(slice => slice === '')).toHaveLength(4);
+  const position = { epoch: 1, epochId: 'abcdef0123456789', revision: 1 };
+  const operation = { path: ['a'], kind: 'put', after: value } as const;
+  const change = { position, time: 0, operations: [operation] } as unknown as Change;
+  expect([...changeJson(change)].filter(slice => slice === '')).toHaveLength(4);
 });

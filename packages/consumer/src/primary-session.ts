@@ -1,4 +1,4 @@
-import { ORIGIN, Turn, explainFence, formatPosition, highestEpoch } from '@evertree/core';
+import { ORIGIN, explainFence, formatPosition, highestEpoch } from '@evertree/core';
 import type { CloseReason, EvertreeError, ExactPosition, FarEnd, Fencing, Hello, Link, Message, Reason, Store } from '@evertree/core';
 import { Acknowledger } from './acknowledger.ts';
 import { partsAt } from './admission.ts';
@@ -9,12 +9,6 @@ import { MessageQueue } from './message-queue.ts';
 import { describe, endReign, returnTo } from './return.ts';
 import { SnapshotReceipt } from './snapshot-receipt.ts';
 import type { SnapshotOutcome } from './snapshot-receipt.ts';
-
-/**
- * Bytes of frames that are applied before others have a turn: 2 to 6 ms of work, so that a large frame has a turn of its
- * own. Bytes and not time, as reading the clock for each frame would cost more than a turn now and then.
- */
-const APPLIED_A_TURN_BYTES = 32 * 1024;
 
 export interface PrimarySessionOptions {
   readonly store: Store;
@@ -51,9 +45,6 @@ export class PrimarySession {
   readonly #snapshot: SnapshotReceipt;
   readonly #acknowledger: Acknowledger;
   readonly #queue: MessageQueue;
-  /** Bytes of frames that were applied since the last rest. */
-  #appliedBytes = 0;
-  readonly #turn: Turn;
   #goingBack = false;
   /** The revision after which frames were asked for again; they are dropped until one follows it. */
   #gapAt: number | undefined;
@@ -71,7 +62,6 @@ export class PrimarySession {
     this.#options = options;
     this.#store = options.store;
     this.#snapshot = new SnapshotReceipt(options.store);
-    this.#turn = new Turn(options.store.clock);
     const reign = highestEpoch(options.hello.epochs, options.hello.position);
     this.#acknowledger = new Acknowledger({ store: options.store, link, reign, outranked: by => this.#outranked(by) });
     this.#queue = new MessageQueue({
@@ -255,7 +245,7 @@ export class PrimarySession {
         this.#queue.applied();
         this.#acknowledger.schedule();
         this.#options.changed();
-        return this.#restAfter(message.bytes.length);
+        return undefined;
       case 'duplicate':
         this.#acknowledger.schedule(true);
         return undefined;
@@ -277,14 +267,6 @@ export class PrimarySession {
       case 'aborted':
         return undefined;
     }
-  }
-
-  /** Frames that came together would hold the event loop together. */
-  #restAfter(bytes: number): Promise<void> | undefined {
-    this.#appliedBytes += bytes;
-    if (this.#appliedBytes < APPLIED_A_TURN_BYTES) return undefined;
-    this.#appliedBytes = 0;
-    return this.#turn.rest();
   }
 
   /** Goes back to where a frame begins a higher epoch, and then takes that frame. */

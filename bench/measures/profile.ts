@@ -5,11 +5,10 @@ import type { Figure } from '../figure.ts';
 import { NARROW } from '../shape.ts';
 import { STAGES } from '../site/stage-probe.ts';
 import { quantile } from '../statistics.ts';
-import { PER_SECOND } from './lag.ts';
+import { PER_SECOND, WARM_UP_SECONDS } from './lag.ts';
 
 const SECONDS = 4;
 const QUICK_SECONDS = 0.8;
-const WARM_UP_SECONDS = 1;
 /** The part of a run that is left out at its beginning, until the rate is steady. */
 const LEFT_OUT = 0.2;
 /** The changes that were visible last make up the tail. */
@@ -17,7 +16,7 @@ const TAIL = 0.99;
 
 export const profile: Measure = {
   name: 'profile',
-  seconds: 12,
+  seconds: 42,
   fullOnly: true,
   about: 'each stage of the lag: how long a change takes from one to the next',
   async run(bench) {

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { openSite } from 'evertree';
 import { expect, test } from 'vitest';
 import { siteFolder } from '../support/site-folder.ts';
@@ -40,4 +42,38 @@ testOnLinux('so does a site in an application, and a second one beside it change
   await using second = await openSite({ data: 'memory', site: 'second' });
   expect(second.store.site).toBe('second');
   expect(enginePriorities(process.pid)).toEqual([LOWERED]);
+});
+
+/** Drops 2 GiB of buffers, 64 KiB each, and tells how often V8 looked for garbage in the whole heap meanwhile. */
+const DROPS_BUFFERS = `
+  const { PerformanceObserver, constants } = await import('node:perf_hooks');
+  let whole = 0;
+  const count = entries => {
+    for (const { detail } of entries) if (detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR) whole++;
+  };
+  const observer = new PerformanceObserver(list => count(list.getEntries()));
+  observer.observe({ entryTypes: ['gc'] });
+  for (let dropped = 0; dropped < 32 * 1024; dropped++) {
+    Buffer.allocUnsafeSlow(64 * 1024);
+    if (dropped % 64 === 0) await new Promise(resolve => setImmediate(resolve));
+  }
+  await new Promise(resolve => setTimeout(resolve, 20));
+  count(observer.takeRecords());
+  console.log(whole);
+  process.exit();
+`;
+
+/** @returns how often it looked, in a process that has done this before */
+async function wholeCollections(before: string): Promise<number> {
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', before + DROPS_BUFFERS]);
+  return Number(stdout);
+}
+
+const opened = (how: string) => `const { ${how} } = await import('evertree'); await ${how}({ data: 'memory' });`;
+
+// Later versions of V8 do it by themselves.
+test.runIf(process.versions.v8.startsWith('13.6.'))('buffers that are dropped do not make V8 look through the whole heap', async () => {
+  expect(await wholeCollections(''), 'without a site').toBeGreaterThanOrEqual(8);
+  expect(await wholeCollections(opened('openSite'))).toBeLessThanOrEqual(3);
+  expect(await wholeCollections(opened('openStore'))).toBeLessThanOrEqual(3);
 });

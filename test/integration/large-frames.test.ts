@@ -160,6 +160,9 @@ test('many frames that come together leave others their turns', async () => {
     await history.grow(simulation, 1);
   }
   const small = new ScriptedSecondary(simulation);
+  // Each frame takes a millisecond at least.
+  let readings = 0;
+  small.clock = { ...simulation.clock, monotonic: () => readings++ };
   await small.start();
   const link = await small.connect(history.hello());
   const positions = new Set<number>();

@@ -9,21 +9,15 @@ const NAME = 'V8Worker\n';
 /** So many steps of `nice` below the process. Where four of them and the event loop want one core, that gets 43 % of it. */
 const STEPS = 5;
 
-/** V8 as a site needs it, so that garbage is collected beside the event loop and not in it. For the whole process, for good. */
-export function adjustEngine(): void {
-  countBuffersWithHeap();
-  letEngineThreadsYield();
-}
-
 /** That of Node 24. Where V8 does not know an option it says so on stderr. */
 const BUFFERS_APART = '13.6.';
 
 /**
  * Counts buffers with the heap. Without that V8 13.6 looks for garbage in the whole heap whenever buffers have grown by
  * 64 MiB; until it has looked at all of it, the event loop does 5 ms of that for each further buffer, be it a few KiB
- * from a socket. Later versions count like this by default (nodejs/node#61967).
+ * from a socket. Later versions count like this by default (nodejs/node#61967). For the whole process, for good.
  */
-function countBuffersWithHeap(): void {
+export function countBuffersWithHeap(): void {
   if (process.versions.v8.startsWith(BUFFERS_APART)) setFlagsFromString('--external-memory-accounted-in-global-limit');
 }
 
@@ -32,7 +26,7 @@ function countBuffersWithHeap(): void {
  * priorities, while they look for garbage after a large request, the event loop gets a fifth of a core that all of them
  * want. Linux alone has a priority for each thread; elsewhere nothing happens.
  */
-function letEngineThreadsYield(): void {
+export function letEngineThreadsYield(): void {
   try {
     const priority = Math.min(getPriority() + STEPS, constants.priority.PRIORITY_LOW);
     for (const thread of readdirSync(THREADS)) {

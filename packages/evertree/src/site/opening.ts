@@ -9,9 +9,8 @@ import type { Site } from './site.ts';
 import { type SiteStore, openUnstarted, siteOf } from './store.ts';
 
 /**
- * Opens a data tree with its history: recovers it from its directory, and writes snapshots of it by itself. V8 collects
- * garbage differently in this process from then on: on Linux its own threads yield to all others, and under Node 24 it
- * counts buffers with the heap.
+ * Opens a data tree with its history: recovers it from its directory, and writes snapshots of it by itself. Under Node 24
+ * V8 counts buffers with the heap in this process from then on.
  * @throws EvertreeError DIRECTORY_IN_USE, WRONG_ROLE, DAMAGED, FORMAT_UNSUPPORTED, STORAGE_FAILED, STORAGE_FULL,
  *   CONFIGURATION_INVALID
  */
@@ -23,7 +22,7 @@ export async function openStore(options: OpenStoreOptions): Promise<SiteStore> {
 /**
  * Opens a site: a store, as `openStore` does, and the part of its role on it. A directory knows its role. A new one has
  * that of `role`, else that of the configuration that is given, `primary` before `standby`. Without a configuration for
- * its role a site plays no part.
+ * its role a site plays no part. On Linux V8's own threads yield to all others of this process from then on.
  * @throws EvertreeError as `openStore`, `startProducer` and `startConsumer`; nothing is left open then
  */
 export async function openSite(options: OpenSiteOptions): Promise<Site> {

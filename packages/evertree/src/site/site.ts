@@ -17,6 +17,7 @@ import { RoleDriver, type SwitchStatus } from '../roles/role-driver.ts';
 import type { SwitchoverOptions } from '../roles/switchovers.ts';
 import type { ConsumerSource, ProducerSource } from './options.ts';
 import { checkRoleOptions } from './role-options.ts';
+import { letEngineThreadsYield } from './engine.ts';
 import { PROGRAM, primaryPart, secondaryPart } from './parts.ts';
 import { PlayedParts } from './played-parts.ts';
 import { reloadTold } from './reloading.ts';
@@ -199,9 +200,11 @@ export class Site implements AsyncDisposable {
 
   /**
    * Plays the parts that its standing asks for, as far as it has the configuration for them, and changes them with the
-   * standing from now on. Throws as `startProducer` and `startConsumer`.
+   * standing from now on. V8's own threads yield to all others of this process then, where the system knows how. Throws
+   * as `startProducer` and `startConsumer`.
    */
   async start(): Promise<void> {
+    letEngineThreadsYield();
     if (this.#promotes) await this.#roles.promote();
     await this.#roles.start();
   }

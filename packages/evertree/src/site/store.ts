@@ -24,7 +24,7 @@ import { RunningConfigurations } from '../configuration/running.ts';
 import { optional } from '../optional.ts';
 import type { PromoteOptions, PromotionResult } from '../roles/promoting.ts';
 import { inDirectory } from './directory-errors.ts';
-import { adjustEngine } from './engine.ts';
+import { countBuffersWithHeap } from './engine.ts';
 import { nodeClock, nodeRandom } from './machine.ts';
 import type { CheckedOptions } from './options.ts';
 import { joinSettings } from './settings.ts';
@@ -43,7 +43,7 @@ const NO_CONFIGURATIONS: ReadConfigurations = { configurations: {}, read: () => 
 
 /** Opens a site's store, and nothing else yet: `site.start()` begins its part. Throws as `openStore`. */
 export async function openUnstarted(options: CheckedOptions, { configurations, read } = NO_CONFIGURATIONS): Promise<Site> {
-  adjustEngine();
+  countBuffersWithHeap();
   const { directory, report } = options;
   const { primary, standby } = configurations;
   if (primary !== undefined && standby !== undefined) checkOwnPort(primary, standby);

@@ -2,7 +2,10 @@ import { Turn } from '@evertree/core';
 import type { Link, Message, Store } from '@evertree/core';
 import type { FrameMessage } from './frame-intake.ts';
 
-/** After so much work on messages, in milliseconds, others have a turn: while V8 is behind with marking, few bytes of frames take long. */
+/**
+ * After so much work on messages, in milliseconds, others have a turn. Time and not bytes: while V8 is behind with marking,
+ * few bytes of frames take long.
+ */
 const TURN_MS = 4;
 
 export interface MessageQueueOptions {
